@@ -1,0 +1,1 @@
+"""Runs any graph durably, and knows nothing about customer support."""

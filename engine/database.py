@@ -1,0 +1,71 @@
+"""One driver, one pool, visible SQL: named statements and versioned migrations."""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+
+Connection = AsyncConnection[DictRow]
+Pool = AsyncConnectionPool[Connection]
+
+_LOCK = 7_300_417  # one advisory lock for all migrations, so that processes starting together queue
+
+
+@asynccontextmanager
+async def open_pool(dsn: str, *, size: int = 10) -> AsyncIterator[Pool]:
+    """A pool of autocommit connections that return rows as dicts; `transaction()` opens a block.
+
+    Prepared statements stay off, so that PgBouncer in transaction mode can stand in between.
+    """
+    kwargs: dict[str, Any] = {
+        "autocommit": True,
+        "row_factory": dict_row,
+        "prepare_threshold": None,
+    }
+    async with AsyncConnectionPool(
+        dsn, min_size=1, max_size=size, kwargs=kwargs, open=False, connection_class=Connection
+    ) as pool:
+        yield pool
+
+
+def statements(package: str, name: str) -> Mapping[str, str]:
+    """The statements of a `.sql` file by name: each begins with a line `-- name: the_name`."""
+    text = files(package).joinpath(name).read_text(encoding="utf-8")
+    parts = re.split(r"^-- name: (\w+)[^\n]*\n", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
+
+
+async def migrate(pool: Pool, package: str, folder: str = "migrations") -> None:
+    """Apply `NNN_name.sql` files of `package/folder` that this database has not seen, each once."""
+    scripts = sorted(
+        (
+            entry
+            for entry in files(package).joinpath(folder).iterdir()
+            if entry.name.endswith(".sql")
+        ),
+        key=lambda entry: entry.name,
+    )
+    async with pool.connection() as conn, conn.transaction():
+        await conn.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+        await conn.execute(
+            "create table if not exists frontdesk_migrations "
+            "(package text, script text, applied_at timestamptz default now(), "
+            "primary key (package, script))"
+        )
+        rows = await conn.execute(
+            "select script from frontdesk_migrations where package = %s", (package,)
+        )
+        done = {row["script"] async for row in rows}
+        for entry in scripts:
+            if entry.name in done:
+                continue
+            await conn.execute(entry.read_text(encoding="utf-8"))
+            await conn.execute(
+                "insert into frontdesk_migrations (package, script) values (%s, %s)",
+                (package, entry.name),
+            )

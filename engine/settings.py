@@ -1,0 +1,124 @@
+"""Every setting, read once from the environment and `.env`, then passed down."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from engine.errors import ConfigError
+
+Role = Literal["all", "api", "worker"]
+
+
+class Settings(BaseSettings):
+    """What can be set, with its default. Frozen: change the environment and start again."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, env_file=".env", env_prefix="FRONTDESK_", extra="ignore", populate_by_name=True
+    )
+
+    env: Literal["development", "production"] = Field(
+        "development", description="`production` refuses unsafe defaults at start."
+    )
+    host: str = Field("127.0.0.1", validation_alias="HOST", description="Address to listen on.")
+    port: int = Field(2024, validation_alias="PORT", description="Port to listen on.")
+    role: Role = Field(
+        "all", description="`api` takes requests, `worker` executes runs, `all` both."
+    )
+    data: Path = Field(
+        Path(".frontdesk"), description="Folder of the embedded servers and trained models."
+    )
+    database_url: str | None = Field(
+        None,
+        validation_alias="DATABASE_URL",
+        description="PostgreSQL with pgvector; empty starts an embedded one.",
+    )
+    redis_url: str | None = Field(
+        None,
+        validation_alias="REDIS_URL",
+        description="Redis or Valkey; empty starts an embedded one.",
+    )
+    api_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Comma-separated `tenant:trusted:secret` or `tenant:public:secret`. "
+        "A trusted key may name the customer; a public one may not.",
+    )
+    small_model: str = Field(
+        "local:intent", description="Classifies: `local:intent` or `openai:NAME`."
+    )
+    large_model: str = Field(
+        "local:extractive", description="Answers: `local:extractive` or `openai:NAME`."
+    )
+    fallback_model: str = Field(
+        "", description="Answers when the large model fails; empty for none."
+    )
+    embedding_model: str = Field(
+        "local:minilm", description="Embeds: `local:minilm`, `local:minilm-int8` or `openai:NAME`."
+    )
+    openai_api_key: SecretStr = Field(
+        SecretStr(""), validation_alias="OPENAI_API_KEY", description="Key for `openai:` models."
+    )
+    openai_base_url: str | None = Field(
+        None,
+        validation_alias="OPENAI_BASE_URL",
+        description="Any OpenAI-compatible server (Azure, vLLM, Ollama).",
+    )
+    model_timeout: float = Field(30.0, gt=0, description="Seconds one model call may take.")
+    model_retries: int = Field(
+        2, ge=0, description="Retries of a model call that failed in passing."
+    )
+    prompt_tokens: int = Field(
+        3000, ge=500, description="Budget of one prompt: summary, turns, passages, tool results."
+    )
+    passages: int = Field(5, ge=1, le=50, description="Passages retrieved for a question.")
+    slots: int = Field(16, ge=1, description="Runs one process executes at a time.")
+    lease_seconds: float = Field(
+        3.0, gt=0, description="After so long without a beat a run is taken over."
+    )
+    rate_limit: int = Field(600, ge=1, description="Requests a minute for each API key.")
+    max_body_bytes: int = Field(1_000_000, ge=1_000, description="Largest request body.")
+    max_message_chars: int = Field(8_000, ge=100, description="Longest customer message.")
+    demo: bool = Field(
+        default=True,
+        description="Load the demo company and its knowledge base when the database is empty.",
+    )
+
+    @field_validator("database_url", "redis_url", "openai_base_url", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return value or None
+
+    @property
+    def production(self) -> bool:
+        return self.env == "production"
+
+    def check(self) -> None:
+        """Raise `ConfigError` naming every variable that production needs and does not have."""
+        if not self.production:
+            if not self.api_keys.get_secret_value() and self.host not in {
+                "127.0.0.1",
+                "::1",
+                "localhost",
+            }:
+                raise ConfigError(
+                    f"HOST={self.host} would be open to the network: set FRONTDESK_API_KEYS, "
+                    "or listen on 127.0.0.1."
+                )
+            return
+        missing = [
+            f"{name} ({why})"
+            for name, why, unsafe in (
+                (
+                    "FRONTDESK_API_KEYS",
+                    "tenant:trusted:secret",
+                    not self.api_keys.get_secret_value(),
+                ),
+                ("DATABASE_URL", "your PostgreSQL with pgvector", self.database_url is None),
+                ("REDIS_URL", "your Redis or Valkey", self.redis_url is None),
+                ("FRONTDESK_DEMO=false", "no invented customers in production", self.demo),
+            )
+            if unsafe
+        ]
+        if missing:
+            raise ConfigError("FRONTDESK_ENV=production needs: set " + ", ".join(missing) + ".")

@@ -1,0 +1,1 @@
+"""Topology only: one file, one graph. No I/O and no prompts."""
