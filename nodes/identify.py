@@ -1,0 +1,73 @@
+"""Who is asking: binds the customer to the thread and reads what was already done for them."""
+
+import re
+from dataclasses import dataclass
+
+from langchain_core.messages import ToolMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.runtime import Runtime
+
+from engine.errors import Refused
+from nodes.caller import caller
+from nodes.resources import Provider
+from nodes.state import Identity, State, Update
+from tools import Context
+
+_YES = re.compile(
+    r"(?i)^\W*(yes|yep|yeah|yup|y|ok|okay|sure|confirm(ed)?|correct|go ahead|do it|please do|"
+    r"i confirm|that'?s (right|correct|fine)|sounds good|proceed)\b[\s,.!]*"
+    r"(please|thanks|thank you|go ahead|do it|i confirm|confirm(ed)?|that'?s (right|correct|fine)|"
+    r"proceed|sir|you can|[\s,.!])*$"
+)
+_NO = re.compile(
+    r"(?i)^\W*(no|nope|nah|n|don'?t|do not|stop|cancel that|never ?mind|not now|abort)\b[\s,.!]*"
+    r"(thanks|thank you|please|don'?t|do not|do it|do that|never ?mind|leave it|stop|[\s,.!])*$"
+)
+WITHDRAWN = (
+    "Not done: the customer wrote something else instead of confirming. Nothing was changed."
+)
+
+
+@dataclass(frozen=True)
+class Identify:
+    """Mirror the bound identity and the effect ledger into state; hear an answer to a proposal."""
+
+    open: Provider
+
+    async def __call__(
+        self, state: State, config: RunnableConfig, runtime: Runtime[Context]
+    ) -> Update:
+        resources = await self.open()
+        who = caller(config, resources.settings)
+        thread_id = str(config["configurable"]["thread_id"])
+        named = runtime.context.customer_id if runtime.context and who.trusted else None
+        try:
+            bound = await resources.identities.of(who.tenant, thread_id, named)
+        except Refused:
+            return {"refusal": "other_customer", "pending": []}
+        update: Update = {
+            "identity": Identity(customer_id=bound.customer_id, level=bound.level),
+            "effects": await resources.toolbox.receipts(thread_id),
+        }
+        if state.pending:
+            answer = decision(state.messages[-1].text)
+            update |= {"decision": answer} if answer else withdraw(state)
+        return update
+
+
+def decision(text: str) -> str | None:
+    """`yes` or `no` when a message says just that, else None."""
+    if _YES.match(text):
+        return "yes"
+    return "no" if _NO.match(text) else None
+
+
+def withdraw(state: State) -> Update:
+    """Drop what waits for a yes, and say so to the model."""
+    return {
+        "pending": [],
+        "messages": [
+            ToolMessage(WITHDRAWN, name=p["tool"], tool_call_id=p["call_id"], status="error")
+            for p in state.pending
+        ],
+    }
