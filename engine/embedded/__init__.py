@@ -5,20 +5,22 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import fakeredis
-from redis.asyncio import Redis as Client
+from redis.asyncio import Redis as RedisClient
 
-from engine.embedded.place import Place, find_place
+from engine.embedded.place import find_place
 from engine.embedded.postgres import Postgres
 from engine.embedded.redis import Redis, find_program
-from engine.embedded.station import Station
+from engine.embedded.shared import SharedServer
 from engine.errors import ConfigError
 from engine.settings import Settings
 
 __all__ = ["Servers", "open_servers"]
 
 _log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -27,61 +29,70 @@ class Servers:
 
     database_url: str
     """PostgreSQL with pgvector."""
-    redis: Client
+    redis: RedisClient
     """Answers with bytes."""
     redis_url: str | None
-    """None when Redis is a stand-in inside this process."""
+    """None when `redis` is a stand-in inside this process."""
 
 
 @asynccontextmanager
 async def open_servers(settings: Settings) -> AsyncIterator[Servers]:
     """The user's own servers, or embedded ones where a URL is not set; released on exit.
 
-    Raises `ConfigError` when an embedded server cannot run here.
+    A server of the user's own is not contacted here. Raises `ConfigError` when an embedded one
+    cannot run.
     """
     async with AsyncExitStack() as stack:
-        place = await asyncio.to_thread(find_place, settings.data)
-        database_url = settings.database_url or await _postgres(stack, place)
-        redis_url = settings.redis_url or await _redis(stack, place)
-        client = Client.from_url(redis_url) if redis_url else _stand_in(settings)
-        stack.push_async_callback(client.aclose)
-        yield Servers(database_url, client, redis_url)
+        database_url = settings.database_url or await _open_postgres(stack, settings)
+        redis_url = settings.redis_url or await _open_redis(stack, settings)
+        yield Servers(database_url, await _client(stack, redis_url), redis_url)
 
 
-async def _postgres(stack: AsyncExitStack, place: Place) -> str:
-    server = Postgres(place)
-    await _use(stack, server.station())
-    return server.url()
+async def _open_postgres(stack: AsyncExitStack, settings: Settings) -> str:
+    postgres = Postgres()
+    place = await asyncio.to_thread(find_place, settings.data)
+    server = SharedServer(place, postgres)
+    stack.push_async_callback(_to_its_end, server.release)
+    await _to_its_end(server.acquire)
+    _log.info("Embedded PostgreSQL: data in %s.", server.folder)
+    return postgres.url(server.sockets)
 
 
-async def _redis(stack: AsyncExitStack, place: Place) -> str | None:
-    if find_program() is None:
+async def _open_redis(stack: AsyncExitStack, settings: Settings) -> str | None:
+    redis = Redis()
+    place = await asyncio.to_thread(find_place, settings.data)
+    server = SharedServer(place, redis)
+    stack.push_async_callback(_to_its_end, server.release)
+    if find_program() is None and await _to_its_end(server.acquire_alone):
+        if settings.role != "all":
+            raise ConfigError(
+                f"The role `{settings.role}` needs a Redis that processes share: set REDIS_URL, "
+                "or install redis-server or valkey-server."
+            )
+        _log.warning(
+            "Neither redis-server nor valkey-server is installed: a stand-in inside this process "
+            "takes its place, forgets everything at exit, and allows no second process."
+        )
         return None
-    server = Redis(place)
-    await _use(stack, server.station())
-    return server.url()
+    await _to_its_end(server.acquire)
+    _log.info("Embedded Redis: data in %s.", server.folder)
+    return redis.url(server.sockets)
 
 
-async def _use(stack: AsyncExitStack, station: Station) -> None:
-    stack.push_async_callback(asyncio.to_thread, station.leave)
-    await _to_its_end(station.enter)
+async def _client(stack: AsyncExitStack, url: str | None) -> RedisClient:
+    try:
+        client = RedisClient.from_url(url) if url else fakeredis.FakeAsyncRedis()
+    except ValueError as error:
+        raise ConfigError(f"REDIS_URL: {error}") from error
+    stack.push_async_callback(client.aclose)
+    return client
 
 
-async def _to_its_end(work: Callable[[], None]) -> None:
-    """In a thread; who is cancelled meanwhile still waits, so that nothing is left half done."""
+async def _to_its_end(work: Callable[[], _T]) -> _T:
+    """Work in a thread; who is cancelled meanwhile still waits, so that nothing is half done."""
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task])
         raise
-
-
-def _stand_in(settings: Settings) -> Client:
-    if settings.role != "all":
-        raise ConfigError(
-            f"The role `{settings.role}` shares Redis with other processes: set REDIS_URL, "
-            "or install redis-server."
-        )
-    _log.warning("No redis-server is installed: using a stand-in inside this process.")
-    return fakeredis.FakeAsyncRedis()

