@@ -5,7 +5,8 @@ the arguments of `__call__` are what the model fills, `run` says for whom, the d
 the model reads. Names that begin with an underscore are no tools.
 """
 
-from tools._contract import Context, Identified, Level, Receipt, Result, Run, Tool
+from engine.effects import Receipt
+from tools._contract import Context, Identified, Level, Result, Run, Tool
 from tools._discovery import load
 
 __all__ = ["Context", "Identified", "Level", "Receipt", "Result", "Run", "Tool", "load"]

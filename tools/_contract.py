@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, ClassVar, Literal, TypedDict
+from typing import Any, ClassVar, Literal
 
 from engine.database import Connection
 
@@ -62,17 +62,6 @@ class Result:
     identified: Identified | None = None
 
 
-class Receipt(TypedDict):
-    """A committed write: a fact that no rollback, fork or time travel undoes."""
-
-    key: str
-    tool: str
-    args: dict[str, Any]
-    text: str
-    data: dict[str, Any]
-    at: str
-
-
 @dataclass(frozen=True)
 class Tool(ABC):
     """Base of every tool: its policy as class variables, its work in `__call__`.
@@ -80,11 +69,13 @@ class Tool(ABC):
     `__call__(self, <arguments filled by the model>, run: Run) -> Result`. Raise `engine.errors.
     Refused` with a sentence for the customer when a rule forbids it. A write runs twice: once in a
     transaction that is rolled back, to list exactly what will happen (`Result.text`, such as
-    "cancel order #W1: refund 10.00 to gift card gift_card_1"), and after the customer's yes for real.
+    "cancel order #W1: refund 10.00 to gift card gift_card_1"), and again for real after a yes.
     A write to a remote system, which cannot be rolled back, overrides `preview`.
     """
 
     write: ClassVar[bool] = False
+    confirm: ClassVar[bool] = True
+    """For writes: whether the customer is asked first. A ticket or a hand-off needs no yes."""
     level: ClassVar[Level] = "anonymous"
     """How sure of the customer the runtime must be before it calls this."""
     timeout: ClassVar[timedelta] = timedelta(seconds=5)
