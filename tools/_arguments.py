@@ -1,0 +1,126 @@
+"""Types of arguments that several tools share: what the model reads about them, what is accepted.
+
+`x-choose` names the kind of choice (`Result.choices`) that a read lists for the argument.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+ORDER = r"#W\d{7}"
+ITEM = r"\d{10}"
+METHOD = r"(?:credit_card|paypal|gift_card)_\w+"
+EMAIL = r"[^\s@<>,;:]+@[^\s@<>,;:]+\.[A-Za-z]{2,}"
+
+
+def _whole(pattern: str) -> Callable[[str], str]:
+    """JSON schema patterns match anywhere in a text; an id is nothing else."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"must look like {pattern}")
+        return value
+
+    return check
+
+
+def _order_id(value: object) -> object:
+    """Customers leave out the sign and the capital."""
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*#?\s*[wW](\d{7})\s*", value)):
+        return f"#W{match[1]}"
+    return value
+
+
+def _tidy(value: object) -> object:
+    return " ".join(value.split()) if isinstance(value, str) else value
+
+
+OrderId = Annotated[
+    str,
+    BeforeValidator(_order_id),
+    AfterValidator(_whole(ORDER)),
+    Field(
+        pattern=ORDER,
+        description="Number of the order, such as #W1234567.",
+        json_schema_extra={"x-choose": "order"},
+    ),
+]
+ProductId = Annotated[
+    str,
+    AfterValidator(_whole(ITEM)),
+    Field(
+        pattern=ITEM,
+        description="Number of the product, ten digits; not the number of an item.",
+        json_schema_extra={"x-choose": "product"},
+    ),
+]
+ItemId = Annotated[
+    str,
+    AfterValidator(_whole(ITEM)),
+    Field(
+        pattern=ITEM,
+        description="Number of one variant of a product, ten digits.",
+        json_schema_extra={"x-choose": "variant"},
+    ),
+]
+LineIds = Annotated[
+    list[
+        Annotated[
+            str,
+            AfterValidator(_whole(ITEM)),
+            Field(pattern=ITEM, json_schema_extra={"x-choose": "line"}),
+        ]
+    ],
+    Field(
+        min_length=1,
+        max_length=100,
+        description="Numbers of the items in the order, all at once; twice for two pieces.",
+    ),
+]
+NewItemIds = Annotated[
+    list[
+        Annotated[
+            str,
+            AfterValidator(_whole(ITEM)),
+            Field(pattern=ITEM, json_schema_extra={"x-choose": "variant"}),
+        ]
+    ],
+    Field(
+        min_length=1,
+        max_length=100,
+        description="Numbers of the items that take their place, in the same order.",
+    ),
+]
+MethodId = Annotated[
+    str,
+    AfterValidator(_whole(METHOD)),
+    Field(
+        pattern=METHOD,
+        description="One of the customer's own payment methods, such as gift_card_1234567.",
+        json_schema_extra={"x-choose": "payment_method"},
+    ),
+]
+Email = Annotated[
+    str,
+    BeforeValidator(_tidy),
+    AfterValidator(_whole(EMAIL)),
+    Field(
+        pattern=EMAIL,
+        max_length=254,
+        description="E-mail address of the account.",
+    ),
+]
+Text = Annotated[str, BeforeValidator(_tidy), Field(min_length=1, max_length=200)]
+MaybeText = Annotated[str, BeforeValidator(_tidy), Field(max_length=200)]
+State = Annotated[
+    str, BeforeValidator(_tidy), Field(max_length=100, description="State or region; may be empty.")
+]
+Postcode = Annotated[
+    str, BeforeValidator(_tidy), Field(min_length=2, max_length=20, description="Postcode or ZIP.")
+]
+Country = Annotated[
+    str, BeforeValidator(_tidy), Field(max_length=100, description="Empty: the same as before.")
+]
+Summary = Annotated[str, BeforeValidator(_tidy), Field(min_length=1, max_length=2000)]

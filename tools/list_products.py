@@ -1,0 +1,41 @@
+"""List what the shop sells."""
+
+from dataclasses import dataclass
+
+from tools._contract import Result, Run, Tool
+from tools._crm import Crm
+
+
+@dataclass(frozen=True)
+class ListProducts(Tool):
+    """List every type of product in the shop with its product number."""
+
+    crm: Crm
+
+    examples = (
+        "What do you sell?",
+        "list your products",
+        "Which kinds of things can I buy from you?",
+        "show me the catalogue",
+        "what products do u have",
+        "Could you give me an overview of your range, please?",
+        "product list pls",
+        "Do you sell tents?",
+        "I'm looking for a present, what is there in your shop?",
+        "how many different products are there",
+        "what else can I get here besides lamps?",
+        "Please tell me everything your store offers.",
+        "all products",
+        "do you cary any camping gear",
+        "I would like to browse your assortment.",
+        "is there a list of items you stock?",
+    )
+
+    async def __call__(self, run: Run) -> Result:
+        products = await self.crm.products(run)
+        names = ", ".join(f"{each.name} ({each.id})" for each in products) or "none yet"
+        return Result(
+            f"There are {len(products)} types of products: {names}.",
+            {"products": [{"id": each.id, "name": each.name} for each in products]},
+            {"product": [{"id": each.id, "label": each.name} for each in products]},
+        )
