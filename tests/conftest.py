@@ -54,13 +54,29 @@ def requires() -> Callable[..., None]:
     return _require
 
 
+@contextmanager
+def _reachable_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="frontdesk-")).resolve()
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def data_folder() -> Iterator[Path]:
+    """For FRONTDESK_DATA of processes that start servers of their own.
+
+    Other than `tmp_path`, which root closes, the servers' account can reach it.
+    """
+    with _reachable_folder() as folder:
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def place() -> Iterator[Place]:
-    """Where the session's servers live: a folder that the unprivileged account can reach."""
-    folder = Path(tempfile.mkdtemp(prefix="frontdesk-"))
-    folder.chmod(0o755)
-    yield find_place(folder)
-    shutil.rmtree(folder)
+    """Where the session's servers live."""
+    with _reachable_folder() as folder:
+        yield find_place(folder)
 
 
 @contextmanager

@@ -63,7 +63,8 @@ async def _open_redis(stack: AsyncExitStack, settings: Settings) -> str | None:
     place = await asyncio.to_thread(find_place, settings.data)
     server = SharedServer(place, redis)
     stack.push_async_callback(_to_its_end, server.release)
-    if find_program() is None and await _to_its_end(server.acquire_alone):
+    program = await asyncio.to_thread(find_program)
+    if program is None and await _to_its_end(server.acquire_alone):
         if settings.role != "all":
             raise ConfigError(
                 f"The role `{settings.role}` needs a Redis that processes share: set REDIS_URL, "

@@ -139,6 +139,7 @@ def _elsewhere(pointer: Path, system: Path) -> Path:
     draft.write_text(f"{folder}\n")
     try:
         os.link(draft, pointer)
+        (folder / "origin").write_text(f"{pointer.parent}\n")
     except FileExistsError:
         folder.rmdir()
     draft.unlink()

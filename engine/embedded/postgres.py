@@ -55,7 +55,6 @@ class Postgres:
             "max_connections": "200",
             "timezone": "UTC",
             "fsync": safe,
-            "synchronous_commit": safe,
             "full_page_writes": safe,
         }
         words = [f"--{name}={value}" for name, value in options.items()]
@@ -64,6 +63,7 @@ class Postgres:
             "user": place.user,
             "stop": signal.SIGINT,  # disconnects everybody, then shuts down cleanly
             "pid_file": str(data / "postmaster.pid"),
+            "sockets": str(sockets),
         }
 
     def answers(self, sockets: Path) -> bool:

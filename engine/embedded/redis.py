@@ -54,6 +54,7 @@ class Redis:
             "user": place.user,
             "stop": signal.SIGTERM,
             "pid_file": str(data / "redis.pid"),
+            "sockets": str(sockets),
         }
 
     def answers(self, sockets: Path) -> bool:

@@ -23,6 +23,7 @@ from engine.errors import ConfigError
 _log = logging.getLogger(__name__)
 
 _START_SECONDS = 120.0  # recovery after a crash may take long
+_POLL_SECONDS = 0.02
 _GUARD_SECONDS = 0.5
 _LOG_BYTES = 10_000_000
 
@@ -44,7 +45,7 @@ class Server(Protocol):
 
 
 class SharedServer:
-    """This process's use of the server in `place`."""
+    """This process's use of the server in `place`: acquired once, then released."""
 
     def __init__(self, place: Place, server: Server) -> None:
         self.folder = place.folder / server.name
@@ -106,7 +107,7 @@ class SharedServer:
                 )
             if now > deadline:
                 raise ConfigError(f"{self.folder}: the server does not stop.")
-            time.sleep(0.01)
+            time.sleep(_POLL_SECONDS)
 
     def _start(self, deadline: float) -> None:
         watchers = 0
@@ -114,12 +115,12 @@ class SharedServer:
             watchers += self._watch()
             if self._server.answers(self.sockets):
                 return
-            if watchers > 2 or time.monotonic() > deadline:
+            if watchers > 1 or time.monotonic() > deadline:
                 raise ConfigError(
                     f"{self.folder}: the server does not start. Set {self._server.setting} "
                     f"to use your own. The end of its log:\n{self._log_end()}"
                 )
-            time.sleep(0.01)
+            time.sleep(_POLL_SECONDS)
 
     def _watched(self) -> bool:
         lock = self._open("watch.lock")

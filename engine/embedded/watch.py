@@ -35,6 +35,8 @@ class Command(TypedDict):
     """The signal that makes the server stop at once and cleanly."""
     pid_file: str
     """The server's process id is in its first line, and the server works in its folder."""
+    sockets: str
+    """A folder of ours for the server's socket and what belongs to it."""
 
 
 class Watcher:
@@ -51,7 +53,7 @@ class Watcher:
         """Start the server, reap it, start it again; True when stopped, False when hopeless."""
         failures = 0
         while failures < _HOPELESS:
-            clear_orphan(Path(self.command["pid_file"]), self.command["stop"])
+            clear_remains(self.command)
             begun = time.monotonic()
             server = self._start()
             if server is None:
@@ -104,27 +106,33 @@ def works_in(pid: int, folder: Path) -> bool:
     return str(folder.parent) in found.stdout
 
 
-def clear_orphan(pid_file: Path, stop: int) -> None:
-    """Stop a server that an earlier watcher left running here, and disarm a stale pid file.
+def clear_remains(command: Command) -> None:
+    """Stop a server that an earlier watcher left running, and disarm what a killed one left.
 
-    A pid that is now some other program's would keep PostgreSQL from starting. The file is not
-    removed, as its other lines protect from surviving children of the old server: the pid in it
-    becomes ours, which PostgreSQL, being our child, knows is no rival.
+    A pid in a stale file may be some other program's by now, or a zombie's, and would keep
+    PostgreSQL from starting. The pid file is not removed, as its other lines protect from
+    surviving children of the old server: the pid in it becomes ours, which PostgreSQL, being our
+    child, knows is no rival.
     """
-    try:
-        first, _, rest = pid_file.read_text().partition("\n")
-        pid = int(first)
-    except (OSError, ValueError):
-        return
+    pid_file = Path(command["pid_file"])
+    first, _, rest = pid_file.read_text().partition("\n") if pid_file.exists() else ("", "", "")
+    if first.strip().isdigit():
+        stop_orphan(int(first), pid_file.parent, command["stop"])
+        if pid_file.exists():
+            pid_file.write_text(f"{os.getpid()}\n{rest}")
+    for path in Path(command["sockets"]).iterdir():
+        path.unlink()
+
+
+def stop_orphan(pid: int, folder: Path, stop: int) -> None:
+    """Stop process `pid` if it is a server that works in `folder`."""
     deadline = time.monotonic() + _PATIENCE
-    while works_in(pid, pid_file.parent):
+    while works_in(pid, folder):
         try:
             os.kill(pid, stop if time.monotonic() < deadline else signal.SIGKILL)
         except ProcessLookupError:
-            break
+            return
         time.sleep(0.05)
-    if pid_file.exists():
-        pid_file.write_text(f"{os.getpid()}\n{rest}")
 
 
 def stop_without_users(users: int, watcher: Watcher) -> None:

@@ -1,0 +1,24 @@
+"""A process that opens all servers as the application does, and says what it got or why not."""
+
+import asyncio
+import logging
+import sys
+
+from engine.embedded import open_servers
+from engine.errors import ConfigError
+from engine.settings import Settings
+
+
+async def main() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    try:
+        async with open_servers(Settings(_env_file=None)) as servers:
+            await servers.redis.set("known", "yes")
+            sys.stdout.write(f"{servers.redis_url}\n")
+            sys.stdout.flush()
+            await asyncio.to_thread(sys.stdin.read)
+    except ConfigError as error:
+        sys.exit(f"ConfigError: {error}")
+
+
+asyncio.run(main())
