@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 ORDER = r"#W\d{7}"
 ITEM = r"\d{10}"
 METHOD = r"(?:credit_card|paypal|gift_card)_\w+"
-EMAIL = r"[^\s@<>,;:]+@[^\s@<>,;:]+\.[A-Za-z]{2,}"
+# Bounded, so that a message full of almost-addresses is read in linear time.
+EMAIL = r"[^\s@<>,;:()\"]{1,64}@[^\s@<>,;:()\"]{1,190}\.[A-Za-z]{2,24}"
 
 
 def _whole(pattern: str) -> Callable[[str], str]:
@@ -112,8 +113,29 @@ Email = Annotated[
         description="E-mail address of the account.",
     ),
 ]
-Text = Annotated[str, BeforeValidator(_tidy), Field(min_length=1, max_length=200)]
-MaybeText = Annotated[str, BeforeValidator(_tidy), Field(max_length=200)]
+FirstName = Annotated[
+    str,
+    BeforeValidator(_tidy),
+    Field(min_length=1, max_length=100, description="First name of the customer."),
+]
+LastName = Annotated[
+    str,
+    BeforeValidator(_tidy),
+    Field(min_length=1, max_length=100, description="Last name of the customer."),
+]
+Street = Annotated[
+    str,
+    BeforeValidator(_tidy),
+    Field(min_length=1, max_length=200, description="Street and house number."),
+]
+Unit = Annotated[
+    str,
+    BeforeValidator(_tidy),
+    Field(max_length=200, description="Apartment, suite or floor; may be empty."),
+]
+City = Annotated[
+    str, BeforeValidator(_tidy), Field(min_length=1, max_length=100, description="City or town.")
+]
 State = Annotated[
     str, BeforeValidator(_tidy), Field(max_length=100, description="State or region; may be empty.")
 ]

@@ -81,6 +81,10 @@ class Tool(ABC):
     timeout: ClassVar[timedelta] = timedelta(seconds=5)
     retries: ClassVar[int] = 1
     """How often a read is repeated after it timed out or could not reach its system."""
+    identifies: ClassVar[bool] = False
+    """Whether a result may say who is asking (`Result.identified`)."""
+    provides: ClassVar[tuple[str, ...]] = ()
+    """Kinds of `Result.choices` that a read lists, for arguments marked `x-choose`."""
     examples: ClassVar[tuple[str, ...]] = ()
     """Things customers say when they want this: they train the local classifier."""
     mentions: ClassVar[str] = ""

@@ -52,7 +52,7 @@ class Toolbox:
     def specs(self) -> list[StructuredTool]:
         """What a chat model binds: name, description and arguments, without `run`.
 
-        `metadata` holds `examples`, `write`, `level` and `confirm`.
+        `metadata` holds the tool's policy: what a model or a classifier may want to know of it.
         """
         return [
             StructuredTool(
@@ -64,6 +64,8 @@ class Toolbox:
                     "write": tool.write,
                     "level": tool.level,
                     "confirm": tool.write and tool.confirm,
+                    "identifies": tool.identifies,
+                    "provides": tool.provides,
                 },
             )
             for name, tool in self.tools.items()

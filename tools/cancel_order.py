@@ -3,11 +3,26 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from tools._arguments import OrderId
 from tools._contract import Result, Run, Tool
 from tools._crm import Crm, prose
+
+_SAID: dict[str, JsonValue] = {
+    "no longer needed": [
+        "don't need",
+        "do not need",
+        "not needed",
+        "don't want",
+        "do not want",
+        "changed my mind",
+        "no longer want",
+        "found it cheaper",
+        "not any more",
+    ],
+    "ordered by mistake": ["by accident", "accidentally", "mistakenly", "in error", "twice"],
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +57,10 @@ class CancelOrder(Tool):
         order_id: OrderId,
         reason: Annotated[
             Literal["no longer needed", "ordered by mistake"],
-            Field(description="Why; nothing else is accepted."),
+            Field(
+                description="Why it is cancelled; there are no other reasons.",
+                json_schema_extra={"x-synonyms": _SAID},
+            ),
         ],
         run: Run,
     ) -> Result:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from engine.errors import Refused
-from tools._arguments import Country, MaybeText, Postcode, State, Text
+from tools._arguments import City, Country, Postcode, State, Street, Unit
 from tools._contract import Result, Run, Tool
 from tools._crm import Crm, prose
 from tools._crm.records import Address
@@ -38,12 +38,12 @@ class ChangeCustomerAddress(Tool):
 
     async def __call__(
         self,
-        address1: Text,
-        city: Text,
+        address1: Street,
+        city: City,
         state: State,
         postcode: Postcode,
         run: Run,
-        address2: MaybeText = "",
+        address2: Unit = "",
         country: Country = "",
     ) -> Result:
         customer = await self.crm.customer(run)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from engine.errors import Refused
-from tools._arguments import Country, MaybeText, OrderId, Postcode, State, Text
+from tools._arguments import City, Country, OrderId, Postcode, State, Street, Unit
 from tools._contract import Result, Run, Tool
 from tools._crm import Crm, prose, rules
 from tools._crm.records import Address
@@ -39,12 +39,12 @@ class ChangeOrderAddress(Tool):
     async def __call__(
         self,
         order_id: OrderId,
-        address1: Text,
-        city: Text,
+        address1: Street,
+        city: City,
         state: State,
         postcode: Postcode,
         run: Run,
-        address2: MaybeText = "",
+        address2: Unit = "",
         country: Country = "",
     ) -> Result:
         order = await self.crm.order(run, order_id)

@@ -14,7 +14,8 @@ class FindCustomerByEmail(Tool):
 
     crm: Crm
 
-    mentions = rf"(?P<email>{EMAIL})"
+    identifies = True
+    mentions = rf"(?<![^\s<>,;:()\"])(?P<email>{EMAIL})"
     examples = (
         "my email is dora.lindqvist@example.com",
         "dora.lindqvist@example.com",

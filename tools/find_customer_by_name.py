@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from engine.errors import Refused
-from tools._arguments import Text
+from tools._arguments import FirstName, LastName, Postcode
 from tools._contract import Identified, Result, Run, Tool
 from tools._crm import Crm
 
@@ -14,6 +14,7 @@ class FindCustomerByName(Tool):
 
     crm: Crm
 
+    identifies = True
     mentions = (
         r"(?:\b(?i:I am|I'm|my name is|name's|this is|name:)\s+)"
         r"(?P<first_name>[A-Z][\w'-]{0,40})\s+(?P<last_name>[A-Z][\w'-]{0,40})"
@@ -39,7 +40,9 @@ class FindCustomerByName(Tool):
         "I no longer have that mailbox. My full name is Anneke de Wit and I live in 48226.",
     )
 
-    async def __call__(self, first_name: Text, last_name: Text, postcode: Text, run: Run) -> Result:
+    async def __call__(
+        self, first_name: FirstName, last_name: LastName, postcode: Postcode, run: Run
+    ) -> Result:
         customer_id = await self.crm.find_by_name(run, first_name, last_name, postcode)
         if customer_id is None:
             raise Refused("I cannot find a customer with these details.")

@@ -14,6 +14,7 @@ class GetCustomer(Tool):
     crm: Crm
 
     level = "claimed"
+    provides = ("order", "payment_method")
     examples = (
         "Which address do you have on file for me?",
         "show me my account",

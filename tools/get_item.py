@@ -41,5 +41,4 @@ class GetItem(Tool):
         return Result(
             f"{item.name}, product {item.product_id}: {prose.variant(item)}.",
             prose.plain(item),
-            {"variant": prose.variant_choices([item])},
         )

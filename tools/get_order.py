@@ -15,6 +15,7 @@ class GetOrder(Tool):
     crm: Crm
 
     level = "claimed"
+    provides = ("line", "payment_method")
     mentions = r"(?<!\w)(?P<order_id>#?[Ww]\d{7})(?!\w)"
     examples = (
         "What is in order #W4410923?",

@@ -14,6 +14,7 @@ class GetProduct(Tool):
 
     crm: Crm
 
+    provides = ("variant",)
     mentions = r"\b(?i:product)\s+(?i:id|number|no\.?)?\s{0,3}#?(?P<product_id>\d{10})\b"
     examples = (
         "Which sizes does product 4018826395 come in?",

@@ -12,6 +12,7 @@ class ListProducts(Tool):
 
     crm: Crm
 
+    provides = ("product",)
     examples = (
         "What do you sell?",
         "list your products",

@@ -74,7 +74,8 @@ def _check(company: Any) -> Company:
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
         places = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'file'}: {problem['msg']}"
+            f"{'.'.join(map(str, problem['loc'])) or 'file'}: "
+            f"{problem['msg'].partition(' or instance of ')[0]}"
             for problem in found[:5]
         )
         more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
