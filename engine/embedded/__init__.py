@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import fakeredis
+from redis import DriverInfo
+from redis import __version__ as redis_version
 from redis.asyncio import Redis as RedisClient
 
 from engine.embedded.place import find_place
@@ -81,12 +83,22 @@ async def _open_redis(stack: AsyncExitStack, settings: Settings) -> str | None:
 
 
 async def _client(stack: AsyncExitStack, url: str | None) -> RedisClient:
-    try:
-        client = RedisClient.from_url(url) if url else fakeredis.FakeAsyncRedis()
-    except ValueError as error:
-        raise ConfigError(f"REDIS_URL: {error}") from error
+    client = _connected(url) if url else await asyncio.to_thread(_stand_in)
     stack.push_async_callback(client.aclose)
     return client
+
+
+def _connected(url: str) -> RedisClient:
+    # With no version given, every new connection would look for it on disk and block the loop.
+    try:
+        return RedisClient.from_url(url, driver_info=DriverInfo(lib_version=redis_version))
+    except ValueError as error:
+        raise ConfigError(f"REDIS_URL: {error}") from error
+
+
+def _stand_in() -> RedisClient:
+    fakeredis.FakeRedis().ping()  # reads its table of commands from disk, once for the process
+    return fakeredis.FakeAsyncRedis()
 
 
 async def _to_its_end(work: Callable[[], _T]) -> _T:

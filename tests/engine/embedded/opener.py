@@ -3,6 +3,9 @@
 import asyncio
 import logging
 import sys
+from contextlib import AsyncExitStack
+
+from blockbuster import blockbuster_ctx
 
 from engine.embedded import open_servers
 from engine.errors import ConfigError
@@ -12,8 +15,10 @@ from engine.settings import Settings
 async def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     try:
-        async with open_servers(Settings(_env_file=None)) as servers:
-            await servers.redis.set("known", "yes")
+        async with AsyncExitStack() as stack:
+            with blockbuster_ctx():
+                servers = await stack.enter_async_context(open_servers(Settings(_env_file=None)))
+                await servers.redis.set("known", "yes")
             sys.stdout.write(f"{servers.redis_url}\n")
             sys.stdout.flush()
             await asyncio.to_thread(sys.stdin.read)
