@@ -16,6 +16,14 @@ Pool = AsyncConnectionPool[Connection]
 _LOCK = 7_300_417  # one advisory lock for all migrations, so that processes starting together queue
 
 
+async def fetch_one(conn: Connection, sql: str, args: Mapping[str, Any]) -> DictRow | None:
+    return await (await conn.execute(sql, args)).fetchone()
+
+
+async def fetch_all(conn: Connection, sql: str, args: Mapping[str, Any]) -> list[DictRow]:
+    return await (await conn.execute(sql, args)).fetchall()
+
+
 @asynccontextmanager
 async def open_pool(dsn: str, *, size: int = 10) -> AsyncIterator[Pool]:
     """A pool of autocommit connections that return rows as dicts; `transaction()` opens a block.
@@ -52,13 +60,14 @@ async def migrate(pool: Pool, package: str, folder: str = "migrations") -> None:
     )
     async with pool.connection() as conn, conn.transaction():
         await conn.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+        await conn.execute("create schema if not exists frontdesk")
         await conn.execute(
-            "create table if not exists frontdesk_migrations "
+            "create table if not exists frontdesk.migrations "
             "(package text, script text, applied_at timestamptz default now(), "
             "primary key (package, script))"
         )
         rows = await conn.execute(
-            "select script from frontdesk_migrations where package = %s", (package,)
+            "select script from frontdesk.migrations where package = %s", (package,)
         )
         done = {row["script"] async for row in rows}
         for entry in scripts:
@@ -66,6 +75,6 @@ async def migrate(pool: Pool, package: str, folder: str = "migrations") -> None:
                 continue
             await conn.execute(entry.read_text(encoding="utf-8"))
             await conn.execute(
-                "insert into frontdesk_migrations (package, script) values (%s, %s)",
+                "insert into frontdesk.migrations (package, script) values (%s, %s)",
                 (package, entry.name),
             )

@@ -72,9 +72,15 @@ class Settings(BaseSettings):
         3000, ge=500, description="Budget of one prompt: summary, turns, passages, tool results."
     )
     passages: int = Field(5, ge=1, le=50, description="Passages retrieved for a question.")
+    dense_weight: float = Field(
+        0.6, ge=0, le=1, description="Weight of meaning against words when passages are ranked."
+    )
     slots: int = Field(16, ge=1, description="Runs one process executes at a time.")
     lease_seconds: float = Field(
         3.0, gt=0, description="After so long without a beat a run is taken over."
+    )
+    drain_seconds: float = Field(
+        5.0, ge=0, description="At a stop, runs at work get so long before they are handed over."
     )
     rate_limit: int = Field(600, ge=1, description="Requests a minute for each API key.")
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="Largest request body.")

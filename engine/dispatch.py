@@ -1,0 +1,226 @@
+"""Brings runs and workers together: here at once if there is room, else wherever there is.
+
+A process has so many slots. A slot works off one thread's runs, one after the other, until none is
+due. Runs come from the request that made them, from a hint, or from the sweep that finds what lost
+hints and dead workers left behind.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from psycopg import OperationalError
+from psycopg.rows import DictRow
+
+from engine.claims import CancelRequested, Claims, Ending, Run, Superseded
+from engine.ending import Endings
+from engine.events import Events, Writer
+from engine.execution import Executor
+from engine.lease import Lease
+from engine.metrics import Metrics
+from engine.serialise import dumps
+
+log = logging.getLogger(__name__)
+
+Reason = Literal["cancel", "lost", "hand_over"]
+
+
+@dataclass
+class _Execution:
+    """A run at work, and why it was stopped if it was."""
+
+    run: Run
+    task: asyncio.Task[None]
+    reason: Reason | None = None
+
+    def stop(self, reason: Reason) -> None:
+        if self.reason is None:
+            self.reason = reason
+            self.task.cancel()
+
+
+class Dispatcher:
+    """The worker in this process. With no slots it only takes requests."""
+
+    def __init__(
+        self,
+        claims: Claims,
+        executor: Executor,
+        endings: Endings,
+        events: Events,
+        metrics: Metrics,
+        *,
+        slots: int,
+        sweep_seconds: float,
+    ) -> None:
+        self._claims = claims
+        self._executor = executor
+        self._endings = endings
+        self._events = events
+        self._metrics = metrics
+        self._slots = slots
+        self._sweep_seconds = sweep_seconds
+        self._taken = 0
+        self._room = asyncio.Event()
+        self._stopping = False
+        self._executions: dict[UUID, _Execution] = {}
+        self._work: set[asyncio.Task[None]] = set()
+        self._lease: Lease | None = None
+        metrics.slots.set(slots)
+        events.on_cancel = self.cancel
+
+    def keep_alive_with(self, lease: Lease) -> None:
+        self._lease = lease
+
+    def reserve(self) -> bool:
+        """Take a slot, to be given to `start` or back to `release`."""
+        if self._stopping or self._taken >= self._slots:
+            return False
+        self._taken += 1
+        self._metrics.busy.set(self._taken)
+        return True
+
+    def release(self) -> None:
+        if self._taken == self._slots:
+            self._room.set()  # we were full, so something may be waiting
+        self._taken -= 1
+        self._metrics.busy.set(self._taken)
+
+    def start(self, run: Run, by: str) -> None:
+        """Execute a claimed run on a reserved slot."""
+        self._metrics.claims.labels(by).inc()
+        task = asyncio.create_task(self._supervise(run))
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
+    async def hint(self, thread_id: str) -> None:
+        """There may be a due run on this thread."""
+        await self._claim(UUID(thread_id), "hint")
+
+    def cancel(self, run_id: UUID) -> None:
+        """Stop the run if it is executed here."""
+        if execution := self._executions.get(run_id):
+            execution.stop("cancel")
+
+    def on_beat(self, asked: frozenset[UUID], rows: Sequence[DictRow]) -> None:
+        """Stop what is ours no more, or was cancelled where Redis could not tell us."""
+        ours = {row["run_id"]: row for row in rows}
+        for run_id in asked & self._executions.keys():
+            execution, row = self._executions[run_id], ours.get(run_id)
+            if row is None or row["epoch"] != execution.run.epoch:
+                execution.stop("lost")
+            elif row["cancel"]:
+                execution.stop("cancel")
+
+    async def sweep_for_ever(self) -> None:
+        while True:
+            try:
+                await self._sweep()
+            except OperationalError as error:
+                log.warning("the sweep failed (%s): trying again", error)
+            self._room.clear()
+            try:
+                async with asyncio.timeout(self._sweep_seconds):
+                    await self._room.wait()
+            except TimeoutError:
+                continue
+
+    async def drain(self, seconds: float) -> None:
+        """Claim nothing more, wait so long for what is at work, then hand the rest over."""
+        self._stopping = True
+        if self._work:
+            await asyncio.wait(self._work, timeout=seconds)
+        for execution in self._executions.values():
+            execution.stop("hand_over")
+        if self._work:
+            await asyncio.wait(self._work)
+
+    async def _sweep(self) -> None:
+        for thread_id in await self._claims.take_over():
+            await self._events.check(thread_id)
+        if self._taken < self._slots and not self._stopping:
+            for thread_id in await self._claims.waiting(self._slots - self._taken):
+                await self._claim(thread_id, "sweep")
+
+    async def _claim(self, thread_id: UUID, by: str) -> None:
+        if not self.reserve():
+            return
+        run = None
+        try:
+            run = await self._claims.claim_on(thread_id)
+        finally:
+            if run is None:
+                self.release()
+            else:
+                self.start(run, by)
+
+    async def _supervise(self, run: Run) -> None:
+        following: Run | None = run
+        try:
+            while following:
+                following = await self._execute(following)
+        except Exception:
+            log.exception("a run could not be ended: its lease will run out")
+        finally:
+            self.release()
+
+    async def _execute(self, run: Run) -> Run | None:
+        """Execute and end a claimed run. Returns the thread's next one, claimed."""
+        began = time.monotonic()
+        async with self._events.write(run.thread_id, run.run_id, run.epoch or 0) as writer:
+            task = asyncio.create_task(self._executor.execute(run, writer))
+            execution = self._executions[run.run_id] = _Execution(run, task)
+            if run.cancel:
+                execution.stop("cancel")
+            if self._lease:
+                self._lease.hold(run.run_id)
+            try:
+                await asyncio.wait({task})
+                return await self._end(execution, writer)
+            except Superseded:
+                log.warning("run %s belongs to another claim now", run.run_id)
+                return None
+            finally:
+                self._metrics.run_seconds.labels(run.graph_id).observe(time.monotonic() - began)
+                if self._lease:
+                    self._lease.release(run.run_id)
+                del self._executions[run.run_id]
+
+    async def _end(self, execution: _Execution, writer: Writer) -> Run | None:
+        run, more = execution.run, not self._stopping
+        if execution.reason == "lost":
+            raise Superseded
+        if execution.reason == "hand_over":
+            await self._claims.hand_over(run)
+            return None
+        ending = await self._ending(execution)
+        try:
+            following = await self._claims.finish(run, ending, more=more)
+        except CancelRequested as request:
+            ending = await self._endings.cancelled(run, request)
+            finish = self._claims.erase if request.action == "rollback" else self._claims.finish
+            following = await finish(run, ending, more=more)
+        self._announce(run, ending, writer)
+        if run.kwargs["temporary"] and following is None:
+            await self._endings.forget(run)
+        return following
+
+    async def _ending(self, execution: _Execution) -> Ending:
+        task = execution.task
+        if task.cancelled() and execution.reason is None:
+            return await self._endings.failed(execution.run, asyncio.CancelledError())
+        if not task.cancelled() and (error := task.exception()):
+            log.info("run %s failed", execution.run.run_id, exc_info=error)
+            return await self._endings.failed(execution.run, error)
+        return await self._endings.succeeded(execution.run)
+
+    def _announce(self, run: Run, ending: Ending, writer: Writer) -> None:
+        """After the commit, so that whoever hears of the end also reads it."""
+        self._metrics.runs.labels(run.graph_id, ending.status).inc()
+        if ending.status == "error":
+            writer.put("error", dumps(ending.error))
+        writer.put("end", dumps({"run_id": str(run.run_id), "status": ending.status}))

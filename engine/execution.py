@@ -1,0 +1,113 @@
+"""Executes one claimed run: what was asked for becomes a call of the graph, its output events."""
+
+from collections.abc import AsyncIterator, Mapping
+from importlib.metadata import version
+from typing import Any, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import Command, Send, StreamMode
+
+from engine.claims import Run
+from engine.events import Writer
+from engine.graphs import Graphs
+from engine.payloads import Partials, shape
+from engine.serialise import dumps
+from engine.snapshots import address
+
+Json = dict[str, Any]
+
+NATIVE: Mapping[str, StreamMode] = {
+    "values": "values",
+    "updates": "updates",
+    "messages": "messages",
+    "messages-tuple": "messages",
+    "custom": "custom",
+    "tasks": "tasks",
+    "checkpoints": "checkpoints",
+    "debug": "debug",
+}
+"""The API's stream modes, and LangGraph's."""
+
+_LANGGRAPH = version("langgraph")
+
+
+class Executor:
+    """Runs graphs on their threads."""
+
+    def __init__(self, graphs: Graphs) -> None:
+        self._graphs = graphs
+
+    async def execute(self, run: Run, writer: Writer) -> None:
+        """Go on where the thread's checkpoints end. What the graph raises passes through."""
+        writer.put("metadata", dumps({"run_id": str(run.run_id), "attempt": run.attempt}))
+        modes = run.kwargs["stream_mode"]
+        partials = Partials() if "messages" in modes and "messages-tuple" not in modes else None
+        async for part in self._stream(run):
+            namespace, mode, data = part if run.kwargs["subgraphs"] else ((), *part)
+            suffix = "".join(f"|{part}" for part in namespace)
+            if mode == "messages" and partials:
+                for name, payload in partials.add(data):
+                    writer.put(name + suffix, dumps(payload))
+            else:
+                writer.put(mode + suffix, dumps(shape(mode, data)))
+
+    async def _stream(self, run: Run) -> AsyncIterator[Any]:
+        asked = run.kwargs
+        resumed = run.attempt > 1 and await self._has_begun(run)
+        modes = {NATIVE[mode] for mode in asked["stream_mode"] if mode in NATIVE} or {"values"}
+        stream = self._graphs.get(run.graph_id).astream(
+            None if resumed else _input(asked),
+            _config(run, resumed=resumed),
+            context=self._graphs.context(run.graph_id, asked["context"]),
+            stream_mode=sorted(modes),
+            interrupt_before=asked["interrupt_before"],
+            interrupt_after=asked["interrupt_after"],
+            durability=asked["durability"],
+            subgraphs=asked["subgraphs"],
+        )
+        async for part in stream:
+            yield part
+
+    async def _has_begun(self, run: Run) -> bool:
+        """Whether an earlier attempt left a checkpoint, so that the input is already in."""
+        checkpoints = self._graphs.checkpointer.alist(
+            address(run.thread_id), filter={"run_id": str(run.run_id)}, limit=1
+        )
+        return any([True async for _ in checkpoints])
+
+
+def _input(asked: Mapping[str, Any]) -> Any:
+    """A command wins over an input."""
+    command = asked["command"]
+    if not command:
+        return asked["input"]
+    update = command.get("update")
+    if isinstance(update, list):
+        update = [tuple(pair) for pair in update]
+    return Command(update=update, resume=command.get("resume"), goto=_goto(command.get("goto")))
+
+
+def _goto(goto: Any) -> Any:
+    if isinstance(goto, list):
+        return [_goto(one) for one in goto]
+    if isinstance(goto, dict):
+        return Send(goto["node"], goto.get("input"))
+    return goto or ()
+
+
+def _config(run: Run, *, resumed: bool) -> RunnableConfig:
+    config = run.kwargs["config"]
+    configurable: Json = dict(config["configurable"])
+    if resumed:  # the fork has happened: go on behind it
+        for key in ("checkpoint_id", "checkpoint_ns", "checkpoint_map"):
+            configurable.pop(key, None)
+    facts = {
+        "run_id": str(run.run_id),
+        "thread_id": str(run.thread_id),
+        "run_attempt": run.attempt,
+        "langgraph_version": _LANGGRAPH,
+    }
+    return cast(
+        "RunnableConfig",
+        {**config, "configurable": configurable, "metadata": {**run.metadata, **facts}},
+    )

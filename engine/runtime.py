@@ -1,0 +1,132 @@
+"""The engine as a whole: everything that runs graphs, opened together and closed together."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from langgraph.graph.state import StateGraph
+from redis.asyncio import Redis
+
+from checkpoints import open_checkpointer
+from engine.assistants import Assistants
+from engine.claims import Claims
+from engine.database import Pool
+from engine.dispatch import Dispatcher
+from engine.ending import Endings
+from engine.events import Events
+from engine.execution import Executor
+from engine.graphs import Graphs
+from engine.jobs import Handler, Jobs, open_jobs
+from engine.lease import Lease
+from engine.metrics import Metrics
+from engine.runs import Runs
+from engine.settings import Settings
+from engine.state import States
+from engine.threads import Threads
+from engine.watch import Watch
+
+_HINTS = 4  # hints taken at once: each only claims
+_BACKGROUND = 4
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What the server calls."""
+
+    assistants: Assistants
+    threads: Threads
+    states: States
+    runs: Runs
+    watch: Watch
+    graphs: Graphs
+    jobs: Jobs
+    metrics: Metrics
+    claims: Claims
+    pool: Pool
+
+
+@asynccontextmanager
+async def open_engine(
+    settings: Settings,
+    pool: Pool,
+    redis: Redis,
+    graphs: Mapping[str, "StateGraph[Any, Any, Any, Any]"],
+    database_url: str,
+    *,
+    handlers: Mapping[str, Handler] | None = None,
+) -> AsyncIterator[Engine]:
+    """Compile the graphs and, unless the role is `api`, execute runs and background jobs.
+
+    The tables must be there. On exit runs at work get `drain_seconds` and are then handed over.
+    """
+    async with AsyncExitStack() as stack:
+        checkpointer = await stack.enter_async_context(open_checkpointer(database_url))
+        jobs = await stack.enter_async_context(open_jobs(pool, database_url, handlers or {}))
+        metrics, compiled, events = Metrics(), Graphs(graphs, checkpointer), Events(redis)
+        stack.push_async_callback(events.close)
+        worker = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+        claims = Claims(pool, jobs, worker, settings.lease_seconds)
+        dispatcher = Dispatcher(
+            claims,
+            Executor(compiled),
+            Endings(compiled),
+            events,
+            metrics,
+            slots=0 if settings.role == "api" else settings.slots,
+            sweep_seconds=settings.lease_seconds / 3,
+        )
+        threads, assistants = Threads(pool, events, checkpointer), Assistants(pool, compiled)
+        await assistants.register_graphs()
+        runs = Runs(pool, jobs, events, threads, assistants, compiled, claims, dispatcher)
+        await stack.enter_async_context(_in_background(events.listen()))
+        if settings.role != "api":
+            lease = Lease(database_url, worker, settings.lease_seconds, dispatcher.on_beat)
+            await stack.enter_async_context(
+                _working(settings, dispatcher, jobs, lease, background=bool(handlers))
+            )
+        yield Engine(
+            assistants=assistants,
+            threads=threads,
+            states=States(threads, compiled),
+            runs=runs,
+            watch=Watch(runs, threads, events),
+            graphs=compiled,
+            jobs=jobs,
+            metrics=metrics,
+            claims=claims,
+            pool=pool,
+        )
+
+
+@asynccontextmanager
+async def _working(
+    settings: Settings, dispatcher: Dispatcher, jobs: Jobs, lease: Lease, *, background: bool
+) -> AsyncIterator[None]:
+    jobs.register_hints(dispatcher.hint)
+    dispatcher.keep_alive_with(lease)
+    lease.start()
+    try:
+        async with (
+            jobs.work(hints=_HINTS, background=_BACKGROUND if background else 0),
+            _in_background(dispatcher.sweep_for_ever()),
+        ):
+            yield
+        await dispatcher.drain(settings.drain_seconds)
+    finally:
+        await lease.stop()
+
+
+@asynccontextmanager
+async def _in_background(work: Any) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

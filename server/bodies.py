@@ -1,0 +1,88 @@
+"""What requests and answers have in common: bodies, pages, JSON."""
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Request
+from pydantic import BaseModel, Field, model_validator
+from starlette.responses import Response
+
+from engine.caller import Caller
+from engine.errors import Invalid
+from engine.pages import Page
+from engine.runtime import Engine
+from engine.serialise import dumps
+
+Object = dict[str, Any]
+Limit = Annotated[int, Field(ge=1, le=1000)]
+Offset = Annotated[int, Field(ge=0)]
+
+
+class Body(BaseModel):
+    """A JSON object. Unknown fields are ignored; null means not given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            return {key: value for key, value in data.items() if value is not None}
+        return data
+
+
+class Paged(Body):
+    """A search: which page, in which order, which fields."""
+
+    limit: Limit = 10
+    offset: Offset = 0
+    sort_order: Literal["asc", "desc"] | None = None
+    select: list[str] | None = None
+
+    def page(self, sort_by: str | None) -> Page:
+        """One row more than asked for: it tells whether there is another page."""
+        return Page(self.limit + 1, self.offset, sort_by, self.sort_order)
+
+    def answer(self, rows: Sequence[Object], fields: Collection[str]) -> "Json":
+        """The page, with the headers that lead to the next one."""
+        shown = [select(row, self.select, fields) for row in rows[: self.limit]]
+        more = len(rows) > self.limit
+        headers = {"X-Pagination-Total": str(self.offset + len(shown) + more)}
+        if more:
+            headers["X-Pagination-Next"] = str(self.offset + self.limit)
+        return Json(shown, headers=headers)
+
+
+class Json(Response):
+    """A JSON document of anything that the engine holds."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return dumps(content)
+
+
+def select(row: Object, chosen: Collection[str] | None, fields: Collection[str]) -> Object:
+    """The chosen fields of a row, all without a choice. Raises `Invalid` for unknown ones."""
+    if chosen is None:
+        return row
+    if unknown := [name for name in chosen if name not in fields]:
+        raise Invalid(f"Invalid select columns: {unknown}. Expected: {set(fields)}")
+    return {name: row[name] for name in chosen if name in row}
+
+
+def moment(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _caller(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+def _engine(request: Request) -> Engine:
+    engine: Engine = request.app.state.engine
+    return engine
+
+
+Asking = Annotated[Caller, Depends(_caller)]
+TheEngine = Annotated[Engine, Depends(_engine)]

@@ -1,0 +1,60 @@
+"""Errors become answers here and nowhere else: one table, one shape."""
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.responses import JSONResponse, Response
+
+from engine import errors
+from engine.errors import FrontdeskError
+
+STATUS: dict[type[FrontdeskError], int] = {
+    errors.BadRequest: 400,
+    errors.Unauthorized: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.Refused: 409,
+    errors.TooLarge: 413,
+    errors.Invalid: 422,
+    errors.Busy: 429,
+    errors.Unavailable: 503,
+}
+
+_IDS = {
+    "thread_id": "thread ID",
+    "run_id": "run ID",
+    "assistant_id": "assistant ID",
+    "cron_id": "cron ID",
+}
+
+
+def problem(error: FrontdeskError) -> Response:
+    """`{"detail": "<sentence>"}` with the status of the error's class."""
+    headers = {}
+    if isinstance(error, errors.Busy):
+        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    if isinstance(error, errors.Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse({"detail": str(error)}, STATUS.get(type(error), 500), headers)
+
+
+def install(app: FastAPI) -> None:
+    """Let the app answer with these."""
+
+    @app.exception_handler(FrontdeskError)
+    async def ours(_: Request, error: FrontdeskError) -> Response:
+        return problem(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        return problem(errors.Invalid(_sentence(error)))
+
+
+def _sentence(error: RequestValidationError) -> str:
+    first = error.errors()[0]
+    where = [str(part) for part in first["loc"]]
+    if first["type"] == "json_invalid" or where == ["body"]:
+        return "Invalid JSON in request body"
+    if where[0] == "path" and where[-1] in _IDS:
+        return f"Invalid {_IDS[where[-1]]}: must be a UUID"
+    return f"{'.'.join(where[1:])}: {first['msg']}"

@@ -1,0 +1,150 @@
+"""Small graphs that show what an engine must cope with."""
+
+import asyncio
+import operator
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langgraph.config import get_config, get_stream_writer
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import interrupt
+from pydantic import BaseModel
+from typing_extensions import TypedDict
+
+REPLY = "Hello there dear user"
+
+
+class Greeter(BaseChatModel):
+    """Says the same to everybody, a word at a time."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "greeter"
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(REPLY))])
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        words = REPLY.split(" ")
+        for number, word in enumerate(words):
+            text = word if number == len(words) - 1 else f"{word} "
+            yield ChatGenerationChunk(message=AIMessageChunk(text))
+
+
+def chat() -> StateGraph[MessagesState, None, MessagesState, MessagesState]:
+    """A model that streams its answer."""
+
+    async def model(state: MessagesState) -> dict[str, Any]:
+        get_stream_writer()({"progress": "calling model"})
+        return {"messages": [await Greeter().ainvoke(state["messages"])]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("model", model)
+    graph.add_edge(START, "model")
+    return graph
+
+
+class Draft(TypedDict, total=False):
+    topic: str
+    draft: str
+    log: Annotated[list[str], operator.add]
+
+
+def approval() -> StateGraph[Draft, None, Draft, Draft]:
+    """Asks a human in the middle."""
+
+    async def write_draft(state: Draft) -> Draft:
+        return {"draft": f"draft about {state.get('topic')}", "log": ["write_draft"]}
+
+    async def ask_human(state: Draft) -> Draft:
+        answer = interrupt({"question": "approve?", "draft": state.get("draft")})
+        return {"log": [f"human:{answer}"]}
+
+    async def publish(state: Draft) -> Draft:
+        return {"log": ["publish"]}
+
+    graph = StateGraph(Draft)
+    graph.add_sequence([write_draft, ask_human, publish])
+    graph.add_edge(START, "write_draft")
+    return graph
+
+
+class Work(TypedDict, total=False):
+    mode: str
+    secs: float
+    steps: Annotated[list[str], operator.add]
+
+
+class WorkContext(BaseModel):
+    """What a run of `work` may be told."""
+
+    pace: int = 1
+
+
+def work() -> StateGraph[Work, WorkContext, Work, Work]:
+    """Prepares, then is slow, fails, runs a subgraph or tells what it was configured with."""
+
+    async def prep(state: Work) -> Work:
+        return {"steps": ["prep"]}
+
+    async def slow(state: Work) -> Work:
+        await asyncio.sleep(state.get("secs", 1.0))
+        return {"steps": ["slow"]}
+
+    async def boom(state: Work) -> Work:
+        raise ValueError("boom: this node always raises")
+
+    async def zero(state: Work) -> Work:
+        return {"steps": [str(1 // 0)]}
+
+    async def tell(state: Work) -> dict[str, Any]:
+        get_stream_writer()({"configurable": get_config()["configurable"]})
+        return {"steps": ["tell"]}
+
+    async def done(state: Work) -> Work:
+        return {"steps": ["done"]}
+
+    graph = StateGraph(Work, context_schema=WorkContext)
+    graph.add_node("prep", prep)
+    graph.add_node("child", _child().compile())
+    for node in (slow, boom, zero, tell):
+        graph.add_node(node.__name__, node)
+    graph.add_node("done", done)
+    graph.add_edge(START, "prep")
+    modes = ["slow", "boom", "zero", "tell", "child", "done"]
+    graph.add_conditional_edges("prep", lambda state: state.get("mode", "done"), modes)
+    for name in modes[:-1]:
+        graph.add_edge(name, "done")
+    return graph
+
+
+def _child() -> StateGraph[Work, None, Work, Work]:
+    async def sub_a(state: Work) -> Work:
+        return {"steps": ["sub_a"]}
+
+    async def sub_b(state: Work) -> Work:
+        return {"steps": ["sub_b"]}
+
+    graph = StateGraph(Work)
+    graph.add_sequence([sub_a, sub_b])
+    graph.add_edge(START, "sub_a")
+    return graph
+
+
+GRAPHS = {"chat": chat(), "approval": approval(), "work": work()}
