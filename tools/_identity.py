@@ -42,13 +42,14 @@ class Identities:
         makes this run verified, and leaves no fact behind for runs with a lesser credential.
         Raises `Refused` when the conversation is already with somebody else.
         """
-        if trusted_customer_id is not None:
-            row = await self._bind(tenant, thread_id, trusted_customer_id, [])
-            return Identity(trusted_customer_id, "verified", frozenset(row["facts"]))
         values = {"tenant": tenant, "thread_id": thread_id}
         async with self.pool.connection() as conn:
             found = await (await conn.execute(_sql()["read"], values)).fetchone()
-        return _by_facts(found) if found else Identity()
+        if trusted_customer_id is None:
+            return _by_facts(found) if found else Identity()
+        if found is None or found["customer_id"] != trusted_customer_id:
+            found = await self._bind(tenant, thread_id, trusted_customer_id, [])
+        return Identity(trusted_customer_id, "verified", frozenset(found["facts"]))
 
     async def bind(self, tenant: str, thread_id: str, found: Identified) -> Identity:
         """Add the fact that matched to the conversation's customer.
@@ -59,7 +60,7 @@ class Identities:
 
     async def _bind(
         self, tenant: str, thread_id: str, customer_id: str, facts: list[str]
-    ) -> Mapping[str, Any]:
+    ) -> dict[str, Any]:
         values = {
             "tenant": tenant,
             "thread_id": thread_id,

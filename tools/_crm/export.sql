@@ -26,7 +26,8 @@ select id, jsonb_strip_nulls(jsonb_build_object(
         from crm.orders o where o.tenant = c.tenant and o.customer_id = c.id), '[]')
 )) as state
 from crm.customers c
-where tenant = %(tenant)s and (%(customers)s::text[] is null or id = any(%(customers)s::text[]))
+where tenant = %(tenant)s and id = any(coalesce(
+    %(customers)s::text[], array(select id from crm.customers where tenant = %(tenant)s)))
 
 -- name: orders
 select id, jsonb_strip_nulls(jsonb_build_object(
@@ -62,5 +63,5 @@ select id, jsonb_strip_nulls(jsonb_build_object(
     'exchange_price_difference', exchange_price_difference::text
 )) as state
 from crm.orders o
-where tenant = %(tenant)s
-  and (%(customers)s::text[] is null or customer_id = any(%(customers)s::text[]))
+where tenant = %(tenant)s and customer_id = any(coalesce(
+    %(customers)s::text[], array(select id from crm.customers where tenant = %(tenant)s)))
