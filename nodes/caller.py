@@ -1,11 +1,13 @@
-"""Who calls, as the server's credential says: never as the request body says."""
+"""Who calls, as the server's credential says: never as the request body or the state says."""
 
 from dataclasses import dataclass
 
 from langchain_core.runnables import RunnableConfig
 
 from engine.settings import Settings
-from nodes.state import Identity, State
+from nodes.resources import Resources
+from nodes.state import Identity
+from nodes.usage import run_id
 from tools import Context, Run
 
 
@@ -30,18 +32,33 @@ def caller(config: RunnableConfig, settings: Settings) -> Caller:
     return Caller("default", not settings.production, frozenset())
 
 
-def run_of(
-    state: State, config: RunnableConfig, settings: Settings, context: Context | None, call_id: str
-) -> Run:
-    """For whom one tool call works, from the bound identity."""
-    configurable = config.get("configurable", {})
-    identity = state.identity or Identity(customer_id=None, level="anonymous")
+async def identity(
+    resources: Resources, config: RunnableConfig, context: Context | None
+) -> Identity:
+    """The customer bound to this thread, read anew: state is a mirror that somebody may edit.
+
+    Raises `Refused` when the credential names another customer than the bound one.
+    """
+    who = caller(config, resources.settings)
+    named = context.customer_id if context and who.trusted else None
+    bound = await resources.identities.of(who.tenant, thread_id(config), named)
+    return Identity(customer_id=bound.customer_id, level=bound.level)
+
+
+async def run_for(resources: Resources, config: RunnableConfig, context: Context | None) -> Run:
+    """For whom tools work in this run; `call_id` is still to be set for each call."""
+    known = await identity(resources, config, context)
     return Run(
-        tenant=caller(config, settings).tenant,
-        thread_id=str(configurable["thread_id"]),
-        run_id=str(configurable.get("run_id", "")),
-        call_id=call_id,
-        customer_id=identity["customer_id"],
-        level=identity["level"],
+        tenant=caller(config, resources.settings).tenant,
+        thread_id=thread_id(config),
+        run_id=run_id(config),
+        call_id="",
+        customer_id=known["customer_id"],
+        level=known["level"],
         locale=context.locale if context else "en",
     )
+
+
+def thread_id(config: RunnableConfig) -> str:
+    """The conversation that this config belongs to."""
+    return str(config["configurable"]["thread_id"])

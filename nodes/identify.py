@@ -8,9 +8,9 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
 from engine.errors import Refused
-from nodes.caller import caller
+from nodes.caller import identity, thread_id
 from nodes.resources import Provider
-from nodes.state import Identity, State, Update
+from nodes.state import State, Update
 from tools import Context
 
 _YES = re.compile(
@@ -38,17 +38,12 @@ class Identify:
         self, state: State, config: RunnableConfig, runtime: Runtime[Context]
     ) -> Update:
         resources = await self.open()
-        who = caller(config, resources.settings)
-        thread_id = str(config["configurable"]["thread_id"])
-        named = runtime.context.customer_id if runtime.context and who.trusted else None
         try:
-            bound = await resources.identities.of(who.tenant, thread_id, named)
+            known = await identity(resources, config, runtime.context)
         except Refused:
             return {"refusal": "other_customer", "pending": []}
-        update: Update = {
-            "identity": Identity(customer_id=bound.customer_id, level=bound.level),
-            "effects": await resources.toolbox.receipts(thread_id),
-        }
+        effects = await resources.toolbox.receipts(thread_id(config))
+        update: Update = {"identity": known, "effects": effects}
         if state.pending:
             answer = decision(state.messages[-1].text)
             update |= {"decision": answer} if answer else withdraw(state)

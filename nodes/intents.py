@@ -1,0 +1,104 @@
+"""What a customer wants: by the local classifier, or by a small model with the same answer."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Literal, Protocol
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
+from langchain_core.runnables import RunnableConfig
+from pydantic import BaseModel, Field, create_model
+
+from engine.models.classifier import Classifier, train_or_load
+from engine.models.encoder import Encoder
+from engine.settings import Settings
+from nodes.prompt import instructions, turns
+from nodes.state import Request, Usage
+from nodes.unheard import unheard
+from nodes.usage import spent_on
+from tools._runtime import Toolbox
+
+SURE = 0.6
+"""Below this a tool's intent may as well be a question: search too."""
+TALK = ("knowledge", "smalltalk", "out_of_scope")
+
+
+class Intents(Protocol):
+    """Sorts the last message."""
+
+    async def __call__(
+        self, messages: Sequence[AnyMessage], locale: str, config: RunnableConfig
+    ) -> tuple[Request, Usage | None]:
+        """The request, and what it cost."""
+
+
+@dataclass(frozen=True)
+class LocalIntents:
+    """The classifier trained on our seeds and on the tools' own examples."""
+
+    classifier: Classifier
+
+    async def __call__(
+        self, messages: Sequence[AnyMessage], locale: str, config: RunnableConfig
+    ) -> tuple[Request, Usage | None]:
+        found = await self.classifier.classify(messages[-1].text)
+        return request(found.intent, found.confidence, locale, strange=found.out_of_scope), None
+
+
+@dataclass(frozen=True)
+class ModelIntents:
+    """A small language model with structured output."""
+
+    model: BaseChatModel
+    name: str
+    tools: Mapping[str, str]
+
+    async def __call__(
+        self, messages: Sequence[AnyMessage], locale: str, config: RunnableConfig
+    ) -> tuple[Request, Usage | None]:
+        names = (*TALK, *self.tools)
+        schema: type[BaseModel] = create_model(
+            "Intent",
+            intent=(Literal[names], ...),
+            confidence=(float, Field(ge=0, le=1)),
+            language=(str, "en"),
+        )
+        brief = "\n".join(f"- {name}: {text}" for name, text in self.tools.items())
+        recent = [message for turn in turns(messages)[-3:] for message in turn if message.text]
+        prompt = [SystemMessage(f"{instructions('classify')}\n\n{brief}"), *recent]
+        asked = self.model.with_structured_output(schema, include_raw=True)
+        with unheard() as quiet:
+            answer = await asked.ainvoke(prompt, quiet)
+        assert isinstance(answer, dict)  # noqa: S101 - what include_raw promises
+        usage = spent_on(self.name, AIMessage(**answer["raw"].model_dump()), config)
+        if answer["parsed"] is None:  # an unusable answer is no reason to give up: search and ask
+            return request("knowledge", 0.0, locale), usage
+        said = answer["parsed"].model_dump()
+        return request(said["intent"], said["confidence"], said["language"]), usage
+
+
+def request(intent: str, confidence: float, language: str, *, strange: bool = False) -> Request:
+    """The request that an intent amounts to."""
+    out = strange or intent == "out_of_scope"
+    return Request(
+        intent="out_of_scope" if out else intent,
+        confidence=round(confidence, 4),
+        out_of_scope=out,
+        knowledge=not out
+        and (intent == "knowledge" or (confidence < SURE and intent != "smalltalk")),
+        language=language,
+    )
+
+
+async def open_intents(
+    settings: Settings, toolbox: Toolbox, encoder: Encoder, small: BaseChatModel | None
+) -> Intents:
+    """The classifier is trained at the first start, and again when a tool's examples change."""
+    if small is not None:
+        described = {name: tool.__doc__ or name for name, tool in toolbox.tools.items()}
+        return ModelIntents(small, settings.small_model, described)
+    seeds = json.loads(files("nodes").joinpath("seeds.json").read_text(encoding="utf-8"))
+    examples = {name: list(t.examples) for name, t in toolbox.tools.items() if t.examples} | seeds
+    return LocalIntents(await train_or_load(examples, encoder, settings.data / "models"))

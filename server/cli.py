@@ -1,0 +1,163 @@
+"""The `frontdesk` command."""
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+import uvicorn
+from langgraph_sdk import get_client
+from langgraph_sdk.errors import APIStatusError
+from pydantic import ValidationError
+from rich.console import Console
+from rich.prompt import Prompt
+
+from engine.errors import ConfigError, FrontdeskError
+from engine.settings import Role, Settings
+from graphs import demo
+from graphs import ingest as ingest_graph
+from nodes.resources import open_all
+from server.app import create_app, open_worker
+from server.chat import Conversation
+from tools._crm.importer import import_file
+
+cli = typer.Typer(
+    help="Frontdesk: durable customer-support conversations.", no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)  # fmt: skip
+crm = typer.Typer(help="The embedded CRM.", no_args_is_help=True)
+cli.add_typer(crm, name="crm")
+
+Url = Annotated[str, typer.Option(envvar="FRONTDESK_URL", help="Where the server listens.")]
+Key = Annotated[str, typer.Option(envvar="FRONTDESK_API_KEY", help="API key, if one is needed.")]
+Customer = Annotated[
+    str, typer.Option(help="Customer to speak for (trusted keys and development only).")
+]
+Thread = Annotated[str, typer.Option(help="Go on with this thread.")]
+LOCAL = f"http://127.0.0.1:{os.environ.get('PORT', '2024')}"
+
+
+@cli.command()
+def serve(host: str | None = None, port: int | None = None, role: Role | None = None) -> None:
+    """Serve the API (and execute runs, unless --role api)."""
+    settings = _settings(host=host, port=port, role=role)
+    if settings.role == "worker":
+        return worker()
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        timeout_graceful_shutdown=5,
+    )
+    return None
+
+
+@cli.command()
+def worker() -> None:
+    """Execute runs for other processes, without an API."""
+    _run(open_worker(_settings(role="worker")))
+
+
+@cli.command()
+def ask(
+    question: str, customer: Customer = "", thread: Thread = "", url: Url = LOCAL, key: Key = ""
+) -> None:
+    """Ask one question and print the answer with its citations."""
+
+    async def once() -> None:
+        conversation = _conversation(customer, thread, url, key)
+        await conversation.say(question)
+        conversation.console.print(f"[dim]thread {conversation.thread_id}[/dim]")
+
+    _run(once())
+
+
+@cli.command()
+def chat(customer: Customer = "", thread: Thread = "", url: Url = LOCAL, key: Key = "") -> None:
+    """Talk with the desk; an empty line ends it."""
+
+    async def loop() -> None:
+        conversation = _conversation(customer, thread, url, key)
+        while said := Prompt.ask("[bold green]you[/bold green]", default="", show_default=False):
+            await conversation.say(said)
+        conversation.console.print(f"[dim]thread {conversation.thread_id}[/dim]")
+
+    _run(loop())
+
+
+@cli.command()
+def ingest(path: Path, tenant: str = "default") -> None:
+    """Read documents (Markdown, HTML, PDF, text, CSV of FAQs) into the knowledge base."""
+    _run(_ingest(path.resolve(), tenant))
+
+
+@crm.command("import")
+def crm_import(file: Path, tenant: str = "default") -> None:
+    """Load customers, products and orders from a JSON file in the tau2 retail shape."""
+    _run(_crm_import(file, tenant))
+
+
+async def _ingest(path: Path, tenant: str) -> None:
+    if not path.exists():
+        raise ConfigError(f"{path} does not exist.")
+    settings = _settings(demo=False)
+    async with AsyncExitStack() as stack:
+        resources = await stack.enter_async_context(open_all(settings, demo.load))
+
+        async def knowledge() -> Any:
+            return resources.knowledge
+
+        graph = ingest_graph.build(knowledge, root=path.parent).compile()
+        console = Console()
+        async for mode, part in graph.astream(
+            {"path": str(path), "tenant": tenant}, stream_mode=["custom", "values"]
+        ):
+            if mode == "custom":
+                console.print(part)
+            else:
+                final = part
+        console.print(final)
+
+
+async def _crm_import(file: Path, tenant: str) -> None:
+    async with open_all(_settings(demo=False), demo.load) as resources:
+        counts = await import_file(resources.pool, tenant, file)
+    Console().print(counts)
+
+
+def _conversation(customer: str, thread: str, url: str, key: str) -> Conversation:
+    context = {"channel": "terminal"} | ({"customer_id": customer} if customer else {})
+    client = get_client(url=url, api_key=key or None)
+    return Conversation(client, Console(), context, thread)
+
+
+def _settings(**changes: Any) -> Settings:
+    settings = Settings(**{name: value for name, value in changes.items() if value is not None})
+    settings.check()
+    return settings
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(work)
+
+
+def main() -> None:
+    """Entry point: errors that the user can mend are one line, not a trace."""
+    try:
+        cli()
+    except httpx.ConnectError:
+        _fail("No server answers there. Start one with `make serve`, or give --url.")
+    except APIStatusError as error:
+        _fail(str(error))
+    except (FrontdeskError, ValidationError) as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> None:
+    Console(stderr=True).print(message, style="red", markup=False)
+    raise SystemExit(1)

@@ -1,0 +1,69 @@
+"""Our `langgraph.json` in the official development server, with no environment of ours."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from langgraph_sdk import get_client
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("dev")
+    folder.chmod(0o755)
+    # The project as a newcomer has it: its files, an empty `.env`, its own data folder.
+    for name in ("graphs", "nodes", "tools", "engine", "checkpoints", "server"):
+        (folder / name).symlink_to(ROOT / name)
+    for name in ("langgraph.json", "pyproject.toml", "README.md"):
+        (folder / name).write_bytes((ROOT / name).read_bytes())
+    (folder / ".env").touch()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(folder)}
+    command = [
+        str(Path(sys.executable).with_name("langgraph")), "dev", "--port", str(port),
+        "--no-browser", "--no-reload",
+    ]  # fmt: skip
+    log = (folder / "log.txt").open("w")
+    process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
+    began = time.monotonic()
+    url = f"http://127.0.0.1:{port}"
+    while True:
+        try:
+            if httpx.get(f"{url}/ok").status_code == 200:
+                break
+        except httpx.TransportError:
+            assert process.poll() is None, (folder / "log.txt").read_text()
+            assert time.monotonic() - began < 120, (folder / "log.txt").read_text()
+            time.sleep(0.2)
+    yield url
+    process.send_signal(signal.SIGINT)
+    process.wait(30)
+    assert os.path.exists(folder / ".frontdesk")  # noqa: PTH110
+    assert "Task was destroyed" not in (folder / "log.txt").read_text()
+
+
+async def test_it_tells_its_schemas_and_the_status_of_an_order(url: str) -> None:
+    async with get_client(url=url, timeout=120) as client:
+        assistant = (await client.assistants.search(graph_id="support"))[0]
+        schemas = await client.assistants.get_schemas(assistant["assistant_id"])
+        assert "messages" in schemas["input_schema"]["properties"]
+        assert set(schemas["context_schema"]["properties"]) == {"customer_id", "locale", "channel"}
+        thread = await client.threads.create()
+        values = await client.runs.wait(
+            thread["thread_id"],
+            "support",
+            input={"messages": [{"role": "user", "content": "Status of order #W4820013?"}]},
+            context={"customer_id": "maya_linden_4821"},
+        )
+    assert "processed" in values["messages"][-1]["content"].lower()
