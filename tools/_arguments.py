@@ -4,16 +4,41 @@
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 ORDER = r"#W\d{7}"
 ITEM = r"\d{10}"
 METHOD = r"(?:credit_card|paypal|gift_card)_\w+"
 # Bounded, so that a message full of almost-addresses is read in linear time.
 EMAIL = r"[^\s@<>,;:()\"]{1,64}@[^\s@<>,;:()\"]{1,190}\.[A-Za-z]{2,24}"
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What a small model wants to know beyond the type: where to choose from, what it looks like.
+
+    `Field(json_schema_extra=…)` would be lost in the schema that LangChain sends to models.
+    """
+
+    choose: str | None = None
+    pattern: str | None = None
+    synonyms: Mapping[str, Sequence[str]] | None = None
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        said = {
+            "x-choose": self.choose,
+            "pattern": self.pattern,
+            "x-synonyms": self.synonyms,
+        }
+        return handler(schema) | {name: value for name, value in said.items() if value}
 
 
 def _whole(pattern: str) -> Callable[[str], str]:
@@ -42,38 +67,23 @@ OrderId = Annotated[
     str,
     BeforeValidator(_order_id),
     AfterValidator(_whole(ORDER)),
-    Field(
-        pattern=ORDER,
-        description="Number of the order, such as #W1234567.",
-        json_schema_extra={"x-choose": "order"},
-    ),
+    Field(description="Number of the order, such as #W1234567."),
+    Hint("order", ORDER),
 ]
 ProductId = Annotated[
     str,
     AfterValidator(_whole(ITEM)),
-    Field(
-        pattern=ITEM,
-        description="Number of the product, ten digits; not the number of an item.",
-        json_schema_extra={"x-choose": "product"},
-    ),
+    Field(description="Number of the product, ten digits; not the number of an item."),
+    Hint("product", ITEM),
 ]
 ItemId = Annotated[
     str,
     AfterValidator(_whole(ITEM)),
-    Field(
-        pattern=ITEM,
-        description="Number of one variant of a product, ten digits.",
-        json_schema_extra={"x-choose": "variant"},
-    ),
+    Field(description="Number of one variant of a product, ten digits."),
+    Hint("variant", ITEM),
 ]
 LineIds = Annotated[
-    list[
-        Annotated[
-            str,
-            AfterValidator(_whole(ITEM)),
-            Field(pattern=ITEM, json_schema_extra={"x-choose": "line"}),
-        ]
-    ],
+    list[Annotated[str, AfterValidator(_whole(ITEM)), Hint("line", ITEM)]],
     Field(
         min_length=1,
         max_length=100,
@@ -81,13 +91,7 @@ LineIds = Annotated[
     ),
 ]
 NewItemIds = Annotated[
-    list[
-        Annotated[
-            str,
-            AfterValidator(_whole(ITEM)),
-            Field(pattern=ITEM, json_schema_extra={"x-choose": "variant"}),
-        ]
-    ],
+    list[Annotated[str, AfterValidator(_whole(ITEM)), Hint("variant", ITEM)]],
     Field(
         min_length=1,
         max_length=100,
@@ -97,21 +101,15 @@ NewItemIds = Annotated[
 MethodId = Annotated[
     str,
     AfterValidator(_whole(METHOD)),
-    Field(
-        pattern=METHOD,
-        description="One of the customer's own payment methods, such as gift_card_1234567.",
-        json_schema_extra={"x-choose": "payment_method"},
-    ),
+    Field(description="One of the customer's own payment methods, such as gift_card_1234567."),
+    Hint("payment_method", METHOD),
 ]
 Email = Annotated[
     str,
     BeforeValidator(_tidy),
     AfterValidator(_whole(EMAIL)),
-    Field(
-        pattern=EMAIL,
-        max_length=254,
-        description="E-mail address of the account.",
-    ),
+    Field(max_length=254, description="E-mail address of the account."),
+    Hint(None, EMAIL),
 ]
 FirstName = Annotated[
     str,

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
-from tools._arguments import OrderId
+from tools._arguments import Hint, OrderId
 from tools._contract import Result, Run, Tool
 from tools._crm import Crm, prose
 
-_SAID: dict[str, JsonValue] = {
+_SAID = {
     "no longer needed": [
         "don't need",
         "do not need",
@@ -57,10 +57,8 @@ class CancelOrder(Tool):
         order_id: OrderId,
         reason: Annotated[
             Literal["no longer needed", "ordered by mistake"],
-            Field(
-                description="Why it is cancelled; there are no other reasons.",
-                json_schema_extra={"x-synonyms": _SAID},
-            ),
+            Field(description="Why it is cancelled; there are no other reasons."),
+            Hint(synonyms=_SAID),
         ],
         run: Run,
     ) -> Result:

@@ -48,8 +48,9 @@ class ChangeOrderItems(Tool):
         swaps, payment = await self.crm.change_items(
             run, order_id, item_ids, new_item_ids, payment_method_id
         )
+        moved = prose.moved(payment) if payment.amount else "no price difference"
         return Result(
-            f"Change order {order_id}: {prose.swapped(swaps)}; {prose.moved(payment)}. "
+            f"Change order {order_id}: {prose.swapped(swaps)}; {moved}. "
             "After this the items cannot be changed again and the order cannot be cancelled.",
             {
                 "order_id": order_id,

@@ -48,11 +48,10 @@ class ExchangeItems(Tool):
         swaps, difference = await self.crm.exchange_items(
             run, order_id, item_ids, new_item_ids, payment_method_id
         )
-        kind = "to pay" if difference > 0 else "to be refunded"
         return Result(
-            f"Exchange in order {order_id}: {prose.swapped(swaps)}. Price difference "
-            f"{prose.money(abs(difference))} {kind}, with {payment_method_id}; an e-mail explains "
-            "how to send the items back. An order can be exchanged only once.",
+            f"Exchange in order {order_id}: {prose.swapped(swaps)}; "
+            f"{prose.settled(difference, payment_method_id)}. An e-mail explains how to send the "
+            "items back. An order can be exchanged only once.",
             {
                 "order_id": order_id,
                 "status": "exchange requested",

@@ -17,7 +17,8 @@ CHOICES = {kind for tool in TOOLS.values() for kind in tool.provides}
 
 
 def properties(name):
-    return SPECS[name].args_schema.model_json_schema()["properties"]
+    """As a chat model gets them."""
+    return convert_to_openai_tool(SPECS[name])["function"]["parameters"]["properties"]
 
 
 def test_the_package_promises_a_tool_what_it_needs() -> None:
@@ -69,11 +70,18 @@ def test_no_example_belongs_to_two_tools() -> None:
     assert len(said) == len(set(said))
 
 
+def test_a_reason_says_how_customers_put_it() -> None:
+    said = properties("cancel_order")["reason"]
+    assert set(said["x-synonyms"]) == set(said["enum"])
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_it_asks_to_choose_some_read_provides(name) -> None:
-    for said in properties(name).values():
-        kind = said.get("x-choose") or said.get("items", {}).get("x-choose")
-        assert kind is None or kind in CHOICES
+    for argument, said in properties(name).items():
+        hints = said.get("items", said)
+        if argument.endswith(("_id", "_ids")):
+            assert hints["x-choose"] in CHOICES
+            assert re.compile(hints["pattern"])
 
 
 @pytest.mark.parametrize("name", WRITES)

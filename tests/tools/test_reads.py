@@ -81,7 +81,7 @@ async def test_a_claimed_customer_hears_which_orders_there_are(shop) -> None:
     assert "#W1000004 (processed: Mug)" in outcome.result.text
     assert outcome.result.choices["order"][3] == {
         "id": "#W1000004",
-        "label": "#W1000004 (processed: Mug)",
+        "label": "#W1000004 (Mug, processed)",
     }
     assert "payment_method" not in outcome.result.choices
 

@@ -13,6 +13,7 @@ from engine.database import Connection, Pool, statements
 from engine.errors import Refused
 from tools._contract import Run
 from tools._crm import rules
+from tools._crm.port import Crm
 from tools._crm.records import (
     Address,
     Customer,
@@ -34,7 +35,7 @@ def _sql() -> Mapping[str, str]:
 
 
 @dataclass(frozen=True)
-class PostgresCrm:
+class PostgresCrm(Crm):
     """Reads on the pool, writes on `run.connection`, which must be in a transaction."""
 
     pool: Pool

@@ -66,6 +66,15 @@ def moved(payment: Payment) -> str:
     )
 
 
+def settled(difference: Decimal, method_id: str) -> str:
+    """`6.45 to pay with paypal paypal_1`: what an exchange will cost or give back."""
+    if not difference:
+        return "no price difference"
+    done = "to pay with" if difference > 0 else "to be refunded to"
+    kind = method_id.rpartition("_")[0].replace("_", " ")
+    return f"price difference {money(abs(difference))} {done} {kind} {method_id}"
+
+
 def swapped(swaps: Sequence[Swap]) -> str:
     """`A (red), item 1, 5.00 becomes A (blue), item 2, 6.00`."""
     return "; ".join(
@@ -121,7 +130,10 @@ def history(record: Customer) -> str:
     """The orders of a customer by number."""
     if not record.orders:
         return "No orders yet."
-    return f"Orders: {'; '.join(choice['label'] for choice in order_choices(record.orders))}."
+    orders = "; ".join(
+        f"{each.id} ({each.status}: {counted(each.names)})" for each in record.orders
+    )
+    return f"Orders: {orders}."
 
 
 def product(record: Product) -> str:
@@ -155,9 +167,14 @@ def method_choices(methods: Iterable[PaymentMethod], *, details: bool) -> list[C
 
 
 def order_choices(orders: Iterable[OrderSummary]) -> list[Choice]:
-    """The orders of a customer."""
+    """The orders of a customer; the word cancelled would answer to every wish to cancel."""
     return [
-        {"id": each.id, "label": f"{each.id} ({each.status}: {counted(each.names)})"}
+        {
+            "id": each.id,
+            "label": f"{each.id} ({counted(each.names)}"
+            + ("" if each.status == "cancelled" else f", {each.status}")
+            + ")",
+        }
         for each in orders
     ]
 
