@@ -97,7 +97,7 @@ def explained(subject: str) -> Iterator[None]:
         yield
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        raise ConfigError(f"{subject} cannot be used: {error.strerror}{where}.") from error
+        raise ConfigError(f"{subject} cannot be used: {error.strerror or error}{where}.") from error
 
 
 def reachable(path: Path, uid: int) -> bool:

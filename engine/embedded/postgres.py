@@ -49,11 +49,13 @@ class Postgres:
             self._initialise(place, programs, data)
         safe = "on" if self.fsync else "off"
         options = {
+            "port": str(_PORT),
             "listen_addresses": "",
             "unix_socket_directories": str(sockets),
             "unix_socket_permissions": "0700",
             "max_connections": "200",
             "timezone": "UTC",
+            "log_min_messages": "log",  # errors go to who made them; their values are customers'
             "fsync": safe,
             "full_page_writes": safe,
         }

@@ -26,6 +26,7 @@ _START_SECONDS = 120.0  # recovery after a crash may take long
 _POLL_SECONDS = 0.02
 _GUARD_SECONDS = 0.5
 _LOG_BYTES = 10_000_000
+_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH")  # our secrets are none of the servers' business
 
 
 class Server(Protocol):
@@ -143,6 +144,7 @@ class SharedServer:
     def _spawn(self, lock: int, command: watch.Command) -> None:
         """A watcher in a session of its own, which inherits the lock and nothing else."""
         program = [sys.executable, "-I", "-S", watch.__file__, str(self.folder), str(lock)]
+        inherited = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         log = self._open("server.log", os.O_APPEND)
         try:
             if os.fstat(log).st_size > _LOG_BYTES:
@@ -155,7 +157,7 @@ class SharedServer:
                 pass_fds=[lock],
                 start_new_session=True,
                 cwd="/",
-                env={"PATH": os.defpath, "LC_ALL": "C"},
+                env={"LC_ALL": "C", **inherited},
             )
         finally:
             os.close(log)

@@ -145,20 +145,23 @@ def test_a_server_without_a_watcher_is_stopped_before_another_starts(
     eventually(lambda: len(processes.servers()) == 1)
 
 
-def test_a_pid_file_that_names_a_living_stranger_does_not_hinder_the_start(
+def test_lock_files_that_name_a_living_stranger_do_not_hinder_the_start(
     place: Place, use: Use, server: SharedServer, ask: Ask, processes: Any
 ) -> None:
     user = use()
     first_line(user)
     for pid in (*processes.watchers(), *processes.servers(), user.pid):
         os.kill(pid, signal.SIGKILL)
-    pid_file = server.folder / "data" / "postmaster.pid"
+    (lock,) = server.sockets.glob(".*.lock")
     with as_account(place, ["sleep", "60"]) as stranger:
-        pid_file.write_text(f"{stranger.pid}\n" + pid_file.read_text().partition("\n")[2])
-        server.acquire()
-        assert ask(url(server), "select 1") == 1
-        assert stranger.poll() is None
-        stranger.kill()
+        for file in (server.folder / "data" / "postmaster.pid", lock):
+            file.write_text(f"{stranger.pid}\n" + file.read_text().partition("\n")[2])
+        try:
+            server.acquire()
+            assert ask(url(server), "select 1") == 1
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
 
 
 def test_users_that_arrive_while_the_server_stops_get_one_that_runs(place: Place, ask: Ask) -> None:
