@@ -73,12 +73,14 @@ def test_a_server_that_cannot_start_says_why(server: SharedServer) -> None:
         start(SharedServer(find_place(server.folder.parent), Postgres(fsync=False)))
 
 
-def test_modes_and_owners_of_folders_that_are_not_ours_stay_as_they_were(
-    folder: Path, server: SharedServer
-) -> None:
-    above = [folder, *folder.parents]
+def test_modes_and_owners_of_folders_that_are_not_ours_stay_as_they_were(folder: Path) -> None:
+    data = folder / "data"
+    data.mkdir()
+    data.chmod(0o751)
+    folder.chmod(0o711)
+    above = [data, *data.parents]
     before = [(path.stat().st_mode, path.stat().st_uid) for path in above]
-    start(server)
+    start(SharedServer(find_place(data), Postgres(fsync=False)))
     assert [(path.stat().st_mode, path.stat().st_uid) for path in above] == before
 
 
