@@ -66,9 +66,9 @@ Action = tuple[str, dict[str, Any]]
 
 
 def data(folder: str, name: str) -> Any:
-    root = os.environ.get("FRONTDESK_EVAL_DATA")
-    if not root:
-        pytest.skip("FRONTDESK_EVAL_DATA does not say where the evaluation data is")
+    root = os.environ.get("FRONTDESK_EVAL_DATA", "")
+    if not root or not (Path(root) / folder).is_dir():
+        pytest.skip(f"no {folder} in the evaluation data (FRONTDESK_EVAL_DATA={root!r})")
     return json.loads((Path(root) / folder / name).read_text(encoding="utf-8"))
 
 
