@@ -24,7 +24,11 @@ def test_a_missing_program_is_named(tmp_path: Path, require_all: str, outcome: s
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider", tmp_path],
         cwd=tmp_path,
-        env={**os.environ, "FRONTDESK_REQUIRE_ALL": require_all},
+        env={
+            **os.environ,
+            "FRONTDESK_REQUIRE_ALL": require_all,
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -65,14 +65,6 @@ def test_a_start_that_was_cut_off_is_done_again(server: SharedServer) -> None:
     assert (server.folder / "data" / "PG_VERSION").exists()
 
 
-def test_a_server_that_cannot_start_says_why(server: SharedServer) -> None:
-    start(server)
-    server.wait_until_stopped()
-    (server.folder / "data" / "postgresql.conf").write_text("no_such_option = 1\n")
-    with pytest.raises(ConfigError, match=r"(?s)DATABASE_URL.*no_such_option"):
-        start(SharedServer(find_place(server.folder.parent), Postgres(fsync=False)))
-
-
 def test_modes_and_owners_of_folders_that_are_not_ours_stay_as_they_were(folder: Path) -> None:
     data = folder / "data"
     data.mkdir()

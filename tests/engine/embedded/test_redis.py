@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 import redis
 
+from engine.embedded import open_servers
 from engine.embedded.place import find_place
 from engine.embedded.redis import Redis
 from engine.embedded.shared import SharedServer
+from engine.errors import ConfigError
+from engine.settings import Role, Settings
 
 needs_redis = pytest.mark.requires("redis-server", "valkey-server")
-Open = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
@@ -24,25 +26,13 @@ def server(folder: Path) -> SharedServer:
 
 
 @pytest.fixture
-def opened(launch: Callable[..., subprocess.Popen[str]], folder: Path) -> Open:
-    """A process that opens all servers; without `program`, as if no Redis were installed."""
-
-    def opened(*, program: bool = False, **variables: str) -> subprocess.Popen[str]:
-        where = {} if program else {"PATH": str(folder)}
-        return launch(
-            "opener.py",
-            DATABASE_URL="postgresql://not.asked.for",
-            FRONTDESK_DATA=str(folder),
-            **where,
-            **variables,
-        )
-
-    return opened
+def missing(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """As if no Redis were installed."""
+    monkeypatch.setenv("PATH", str(folder))
 
 
-def first_line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout
-    return process.stdout.readline().strip()
+def settings(folder: Path, role: Role = "all") -> Settings:
+    return Settings(_env_file=None, data=folder, role=role, database_url="postgresql://not.asked")
 
 
 @needs_redis
@@ -78,43 +68,48 @@ def test_an_orphan_is_stopped_before_another_writes_to_the_same_files(
     server.release()
 
 
-def test_without_a_program_a_stand_in_serves_one_process_and_warns_once(opened: Open) -> None:
-    process = opened()
-    assert first_line(process) == "None"
-    _, errors = process.communicate()
+@needs_redis
+def test_a_stand_in_warns_once_and_lets_no_second_process_in(
+    launch: Callable[..., subprocess.Popen[str]], folder: Path
+) -> None:
+    variables = {"DATABASE_URL": "postgresql://not.asked", "FRONTDESK_DATA": str(folder)}
+    first = launch("opener.py", PATH=str(folder), **variables)
+    assert first.stdout
+    assert first.stdout.readline().strip() == "None"
+    for path in (str(folder), os.environ["PATH"]):  # whether it could start a real one or not
+        _, errors = launch("opener.py", PATH=path, **variables).communicate()
+        assert "ConfigError" in errors
+        assert "set REDIS_URL" in errors
+    _, errors = first.communicate()
     assert errors.count("WARNING") == 1
     assert "stand-in" in errors
 
 
-def test_a_second_process_beside_a_stand_in_is_refused(opened: Open) -> None:
-    first = opened()
-    assert first_line(first) == "None"
-    _, errors = opened().communicate()
-    assert "ConfigError" in errors
-    assert "set REDIS_URL" in errors
-    first.kill()
-    first.wait()
-    assert first_line(opened()) == "None"
+@pytest.mark.usefixtures("missing")
+async def test_a_stand_in_runs_scripts_and_can_be_opened_again_after_it_was_closed(
+    folder: Path,
+) -> None:
+    for _ in range(2):
+        async with open_servers(settings(folder)) as servers:
+            assert servers.redis_url is None
+            assert await servers.redis.eval("return redis.call('incr', KEYS[1])", 1, "n") == 1
 
 
 @needs_redis
-def test_a_real_redis_is_not_started_beside_a_stand_in(opened: Open) -> None:
-    first = opened()
-    assert first_line(first) == "None"
-    _, errors = opened(program=True).communicate()
-    assert "set REDIS_URL" in errors
+async def test_a_process_without_the_program_shares_the_redis_that_runs(
+    server: SharedServer, request: pytest.FixtureRequest, folder: Path
+) -> None:
+    server.acquire()
+    request.getfixturevalue("missing")
+    async with open_servers(settings(folder, "worker")) as servers:
+        assert servers.redis_url == Redis().url(server.sockets)
+        assert await servers.redis.ping()
+    server.release()
 
 
-@needs_redis
-def test_a_process_without_the_program_shares_the_redis_that_runs(opened: Open) -> None:
-    first = opened(program=True)
-    url = first_line(first)
-    assert url.startswith("unix://")
-    assert first_line(opened(FRONTDESK_ROLE="worker")) == url
-
-
+@pytest.mark.usefixtures("missing")
 @pytest.mark.parametrize("role", ["api", "worker"])
-def test_a_split_role_does_not_start_with_a_stand_in(opened: Open, role: str) -> None:
-    _, errors = opened(FRONTDESK_ROLE=role).communicate()
-    assert f"ConfigError: The role `{role}`" in errors
-    assert "set REDIS_URL" in errors
+async def test_a_split_role_does_not_start_with_a_stand_in(folder: Path, role: Role) -> None:
+    with pytest.raises(ConfigError, match=f"(?s)The role `{role}` .*set REDIS_URL"):
+        async with open_servers(settings(folder, role)):
+            pass

@@ -13,6 +13,7 @@ import pytest
 from engine.embedded.place import Place, find_place
 from engine.embedded.postgres import Postgres
 from engine.embedded.shared import SharedServer
+from engine.errors import ConfigError
 
 STARTED = "select pg_postmaster_start_time()::text"
 Ask = Callable[[str, str], Any]
@@ -180,6 +181,22 @@ def test_servers_hold_none_of_the_locks(server: SharedServer, processes: Any) ->
     ]
     locks = [path.name for path in held if path.suffix == ".lock"]
     assert sorted(locks) == ["users.lock", "watch.lock"]  # the watcher's own
+
+
+def test_a_server_that_cannot_start_says_why(server: SharedServer, place: Place) -> None:
+    server.acquire()
+    server.release()
+    server.wait_until_stopped()
+    options = server.folder / "data" / "postgresql.auto.conf"
+    options.write_text("no_such_option = 1\n")
+    broken = SharedServer(place, Postgres(fsync=False))
+    try:
+        with pytest.raises(ConfigError, match=r"(?s)DATABASE_URL.*no_such_option"):
+            broken.acquire()
+    finally:
+        broken.release()
+        broken.wait_until_stopped()
+        options.write_text("")
 
 
 def test_only_the_servers_account_can_enter_the_data_and_the_sockets(
