@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from engine.settings import Settings
-from graphs.support import graph
+from graphs.local import support
 
 README = Path(__file__).parent.parent / "README.md"
 EXAMPLE = README.with_name(".env.example")
@@ -16,7 +16,7 @@ EXAMPLE = README.with_name(".env.example")
 
 def picture() -> str:
     """The support graph as Mermaid."""
-    drawn = graph().compile().get_graph().draw_mermaid(with_styles=False)
+    drawn = support().compile().get_graph().draw_mermaid(with_styles=False)
     return f"```mermaid\n{drawn.strip()}\n```"
 
 

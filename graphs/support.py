@@ -1,10 +1,9 @@
 """The support desk: guard, identify, classify, retrieve beside CRM reads, generate, validate."""
 
-from functools import cache
+from typing import Any, cast
 
 from langgraph.graph import END, START, StateGraph
 
-from graphs import demo
 from nodes.classify import Classify
 from nodes.confirm import Confirm
 from nodes.crm import Crm
@@ -14,12 +13,26 @@ from nodes.handoff import Handoff
 from nodes.identify import Identify
 from nodes.remember import Remember
 from nodes.reply import Reply
-from nodes.resources import Lazy, Provider
+from nodes.resources import Provider
 from nodes.retrieve import Retrieve
 from nodes.state import Input, Output, State
 from nodes.usage import timed
 from nodes.validate import DRAFTS, Validate
 from tools import Context
+
+STEPS = (
+    Guard,
+    Identify,
+    Classify,
+    Retrieve,
+    Crm,
+    Confirm,
+    Generate,
+    Validate,
+    Reply,
+    Handoff,
+    Remember,
+)
 
 Support = StateGraph[State, Context, Input, Output]
 
@@ -29,11 +42,10 @@ def build(resources: Provider) -> Support:
     graph: Support = StateGraph(
         State, context_schema=Context, input_schema=Input, output_schema=Output
     )
-    for step in (
-        Guard, Identify, Classify, Retrieve, Crm, Confirm, Generate, Validate, Reply, Handoff, Remember
-    ):  # fmt: skip
+    for step in STEPS:
         name = step.__name__.lower()
-        graph.add_node(name, timed(name, step(resources)))
+        # LangGraph gives a node config and runtime; its types know nodes with one of the two.
+        graph.add_node(name, cast("Any", timed(name, step(resources))))
     graph.add_edge(START, "guard")
     graph.add_conditional_edges("guard", after_guard, ["identify", "reply"])
     graph.add_conditional_edges("identify", after_identify, ["confirm", "classify", "reply"])
@@ -51,12 +63,6 @@ def build(resources: Provider) -> Support:
         graph.add_edge(name, "remember")
     graph.add_edge("remember", END)
     return graph
-
-
-@cache
-def graph() -> Support:
-    """For `langgraph.json`: resources open at the first node call, on the running loop."""
-    return build(Lazy(demo.load))
 
 
 def after_guard(state: State) -> str:

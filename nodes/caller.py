@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.runtime import Runtime
 
 from engine.settings import Settings
 from nodes.resources import Resources
@@ -32,20 +33,24 @@ def caller(config: RunnableConfig, settings: Settings) -> Caller:
     return Caller("default", not settings.production, frozenset())
 
 
-async def identity(
-    resources: Resources, config: RunnableConfig, context: Context | None
-) -> Identity:
+def context_of(runtime: Runtime[Context]) -> Context:
+    """The run's context; LangGraph has none when the caller sent none."""
+    given: Context | None = runtime.context
+    return given or Context()
+
+
+async def identity(resources: Resources, config: RunnableConfig, context: Context) -> Identity:
     """The customer bound to this thread, read anew: state is a mirror that somebody may edit.
 
     Raises `Refused` when the credential names another customer than the bound one.
     """
     who = caller(config, resources.settings)
-    named = context.customer_id if context and who.trusted else None
+    named = context.customer_id if who.trusted else None
     bound = await resources.identities.of(who.tenant, thread_id(config), named)
     return Identity(customer_id=bound.customer_id, level=bound.level)
 
 
-async def run_for(resources: Resources, config: RunnableConfig, context: Context | None) -> Run:
+async def run_for(resources: Resources, config: RunnableConfig, context: Context) -> Run:
     """For whom tools work in this run; `call_id` is still to be set for each call."""
     known = await identity(resources, config, context)
     return Run(
@@ -55,7 +60,7 @@ async def run_for(resources: Resources, config: RunnableConfig, context: Context
         call_id="",
         customer_id=known["customer_id"],
         level=known["level"],
-        locale=context.locale if context else "en",
+        locale=context.locale,
     )
 
 

@@ -8,6 +8,7 @@ from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
+from nodes.caller import context_of
 from nodes.intents import SURE
 from nodes.resources import Provider, Resources
 from nodes.state import Request, State, Update
@@ -25,7 +26,7 @@ class Classify:
         self, state: State, config: RunnableConfig, runtime: Runtime[Context]
     ) -> Update:
         resources = await self.open()
-        locale = runtime.context.locale if runtime.context else "en"
+        locale = context_of(runtime).locale
         request, usage = await resources.intents(state.messages, locale, config)
         request = continued(request, state)
         reads = planned(resources, state, request, run_id(config))

@@ -9,7 +9,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
 from engine.errors import Refused
-from nodes.caller import run_for
+from nodes.caller import context_of, run_for
 from nodes.crm import question, work
 from nodes.identify import decision, withdraw
 from nodes.resources import Provider, Resources
@@ -51,7 +51,7 @@ class Confirm:
         resources = await self.open()
         messages: list[AnyMessage] = []
         receipts: list[Receipt] = []
-        run = await run_for(resources, config, runtime.context)
+        run = await run_for(resources, config, context_of(runtime))
         for proposal in state.pending:
             message, receipt = await _execute(
                 resources, proposal, replace(run, call_id=proposal["call_id"])

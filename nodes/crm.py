@@ -8,7 +8,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
 from engine.errors import Refused
-from nodes.caller import identity, run_for
+from nodes.caller import context_of, identity, run_for
 from nodes.resources import Provider, Resources
 from nodes.state import Proposal, State, Update
 from tools import Context, Receipt, Run
@@ -29,7 +29,7 @@ class Crm:
         planned: list[AnyMessage] = (
             [AIMessage("", tool_calls=calls, id=f"reads-{calls[0]['id']}")] if state.reads else []
         )
-        run = await run_for(resources, config, runtime.context)
+        run = await run_for(resources, config, context_of(runtime))
         ask = [call for call in calls if must_confirm(resources, call)]
         results = await gather(*(work(resources, call, run) for call in calls if call not in ask))
         proposals, refused = await propose(resources, ask, run)
@@ -42,7 +42,7 @@ class Crm:
         if proposals:
             update["messages"].append(AIMessage(question(proposals), id=f"ask-{ask[0]['id']}"))
         # A lookup may have bound the customer just now.
-        return update | {"identity": await identity(resources, config, runtime.context)}
+        return update | {"identity": await identity(resources, config, context_of(runtime))}
 
 
 def asked(state: State) -> list[ToolCall]:

@@ -4,6 +4,7 @@ import re
 from contextlib import aclosing
 from contextvars import copy_context
 from dataclasses import dataclass
+from typing import cast
 from uuid import uuid4
 
 from langchain_core.messages import (
@@ -59,7 +60,7 @@ class Gate:
             if not self.objection:
                 visible = sentence.replace(NO_ANSWER, "")
                 # In the node's own context: that is where its listeners are.
-                chunk = AIMessageChunk(visible, id=self.message_id)
+                chunk = AIMessageChunk(content=visible, id=self.message_id)
                 self._context.run(push_message, chunk, state_key=None)
 
 
@@ -99,7 +100,7 @@ class Generate:
             with unheard() as quiet:
                 async with aclosing(bound.astream(prompt, quiet)) as chunks:  # type: ignore[type-var]
                     async for chunk in chunks:
-                        whole = chunk if whole is None else whole + chunk  # type: ignore[assignment]
+                        whole = cast("AIMessageChunk", chunk if whole is None else whole + chunk)
                         if not whole.tool_call_chunks:
                             gate.feed(chunk.text)
                         if gate.objection:

@@ -7,7 +7,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolCall
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
-from nodes.caller import run_for
+from nodes.caller import context_of, run_for
 from nodes.resources import Provider
 from nodes.state import Action, State, Update, Verdict
 from nodes.usage import run_id
@@ -31,7 +31,7 @@ class Handoff:
         # One call id for each run: a run that is killed here and resumed opens one ticket.
         call_id = f"handoff-{run_id(config)}"
         call = ToolCall(name="hand_off", args={"summary": said[:500]}, id=call_id)
-        run = await run_for(resources, config, runtime.context)
+        run = await run_for(resources, config, context_of(runtime))
         outcome = await resources.toolbox.invoke(call, replace(run, call_id=call_id))
         reason = state.rejections[-1] if state.rejections else "asked for"
         verdict = Verdict(

@@ -8,7 +8,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
 from engine.errors import Refused
-from nodes.caller import identity, thread_id
+from nodes.caller import context_of, identity, thread_id
 from nodes.resources import Provider
 from nodes.state import State, Update
 from tools import Context
@@ -39,7 +39,7 @@ class Identify:
     ) -> Update:
         resources = await self.open()
         try:
-            known = await identity(resources, config, runtime.context)
+            known = await identity(resources, config, context_of(runtime))
         except Refused:
             return {"refusal": "other_customer", "pending": []}
         effects = await resources.toolbox.receipts(thread_id(config))

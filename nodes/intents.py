@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal, Protocol
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel, Field, create_model
 
+from engine.models.chat import Chat
 from engine.models.classifier import Classifier, train_or_load
 from engine.models.encoder import Encoder
 from engine.settings import Settings
@@ -23,6 +23,14 @@ from tools._runtime import Toolbox
 SURE = 0.6
 """Below this a tool's intent may as well be a question: search too."""
 TALK = ("knowledge", "smalltalk", "out_of_scope")
+
+
+class Sorted(BaseModel):
+    """What the small model answers."""
+
+    intent: str
+    confidence: float = Field(ge=0, le=1)
+    language: str = "en"
 
 
 class Intents(Protocol):
@@ -51,7 +59,7 @@ class LocalIntents:
 class ModelIntents:
     """A small language model with structured output."""
 
-    model: BaseChatModel
+    model: Chat
     name: str
     tools: Mapping[str, str]
 
@@ -59,11 +67,10 @@ class ModelIntents:
         self, messages: Sequence[AnyMessage], locale: str, config: RunnableConfig
     ) -> tuple[Request, Usage | None]:
         names = (*TALK, *self.tools)
-        schema: type[BaseModel] = create_model(
+        schema = create_model(
             "Intent",
-            intent=(Literal[names], ...),
-            confidence=(float, Field(ge=0, le=1)),
-            language=(str, "en"),
+            __base__=Sorted,
+            intent=(Literal[names], ...),  # type: ignore[arg-type]  # made of the tools there are
         )
         brief = "\n".join(f"- {name}: {text}" for name, text in self.tools.items())
         recent = [message for turn in turns(messages)[-3:] for message in turn if message.text]
@@ -93,7 +100,7 @@ def request(intent: str, confidence: float, language: str, *, strange: bool = Fa
 
 
 async def open_intents(
-    settings: Settings, toolbox: Toolbox, encoder: Encoder, small: BaseChatModel | None
+    settings: Settings, toolbox: Toolbox, encoder: Encoder, small: Chat | None
 ) -> Intents:
     """The classifier is trained at the first start, and again when a tool's examples change."""
     if small is not None:

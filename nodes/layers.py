@@ -25,11 +25,13 @@ _MONEY = re.compile(rf"(?:{_CURRENCY})\s?{_AMOUNT}|{_AMOUNT}\s?(?:{_CURRENCY})(?
 _NUMBER = re.compile(_AMOUNT)
 _LIST_MARK = re.compile(r"(?m)^\s*\d{1,2}[.)]\s")
 _IDENTIFIER = re.compile(
-    r"#\w*\d{3,}|\b[a-z]+(?:_[a-z]+)*_\d{3,}\b|\b[A-Z]{1,4}-?\d{4,}\b|\b\d{7,}\b|[\w.+-]+@[\w-]+\.[\w.-]*\w"
+    r"#\w*\d{3,}|\b[a-z]+(?:_[a-z]+)*_\d{3,}\b|\b[A-Z]{1,4}-?\d{4,}\b|\b\d{7,}\b"
+    r"|[\w.+-]+@[\w-]+\.[\w.-]*\w"
 )
 _URL = re.compile(r"(?:https?://|www\.)[^\s\])>\"']+|!\[[^\]]*\]\([^)]*\)")
 _MONTH = re.compile(
-    r"\b(january|february|march|april|may(?=\s+\d)|june|july|august|september|october|november|december)\b",
+    r"\b(january|february|march|april|may(?=\s+\d)|june|july|august|september|october|november"
+    r"|december)\b",
     re.I,
 )
 _NAME = re.compile(r"\b[A-Z][a-z]{2,}(?:\s+[A-Z][a-z]{2,})+")

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from httpx import AsyncClient
-from langchain_core.language_models import BaseChatModel
 
 from engine.database import Pool, migrate, open_pool
 from engine.embedded import open_servers
 from engine.knowledge import Knowledge, open_knowledge
-from engine.models.chat import open_chat
+from engine.models.chat import Chat, open_chat
 from engine.models.encoder import Encoder, open_encoder
 from engine.settings import Settings
 from nodes.intents import Intents, open_intents
@@ -35,8 +34,8 @@ class Resources:
     identities: Identities
     crm: PostgresCrm
     intents: Intents
-    large: BaseChatModel
-    small: BaseChatModel | None
+    large: Chat
+    small: Chat | None
     """None when the small model is the local classifier, which writes no text."""
 
 

@@ -7,7 +7,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
 from engine.knowledge.compress import compress
-from nodes.caller import caller
+from nodes.caller import caller, context_of
 from nodes.resources import Provider
 from nodes.state import Evidence, State, Update
 from tools import Context
@@ -29,7 +29,7 @@ class Retrieve:
             query,
             tenant=who.tenant,
             permissions=who.permissions,
-            locale=runtime.context.locale if runtime.context else "en",
+            locale=context_of(runtime).locale,
             k=resources.settings.passages,
         )
         kept = await compress(

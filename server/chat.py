@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from langgraph_sdk.client import LangGraphClient
+from langgraph_sdk.schema import StreamMode
 from rich.console import Console
 from rich.markup import escape
 from rich.prompt import Prompt
 
-MODES = ["messages-tuple", "values"]
+MODES: tuple[StreamMode, ...] = ("messages-tuple", "values")
 
 
 @dataclass

@@ -20,9 +20,11 @@ from engine.errors import ConfigError, FrontdeskError
 from engine.settings import Role, Settings
 from graphs import demo
 from graphs import ingest as ingest_graph
+from nodes.ingest.state import Input
 from nodes.resources import open_all
 from server.app import create_app, open_worker
 from server.chat import Conversation
+from server.desk import open_desk
 from tools._crm.importer import import_file
 
 cli = typer.Typer(
@@ -48,7 +50,7 @@ def serve(host: str | None = None, port: int | None = None, role: Role | None = 
     if settings.role == "worker":
         return worker()
     uvicorn.run(
-        create_app(settings),
+        create_app(settings, open_desk),
         host=settings.host,
         port=settings.port,
         log_level="warning",
@@ -60,7 +62,7 @@ def serve(host: str | None = None, port: int | None = None, role: Role | None = 
 @cli.command()
 def worker() -> None:
     """Execute runs for other processes, without an API."""
-    _run(open_worker(_settings(role="worker")))
+    _run(open_worker(_settings(role="worker"), open_desk))
 
 
 @cli.command()
@@ -93,6 +95,8 @@ def chat(customer: Customer = "", thread: Thread = "", url: Url = LOCAL, key: Ke
 @cli.command()
 def ingest(path: Path, tenant: str = "default") -> None:
     """Read documents (Markdown, HTML, PDF, text, CSV of FAQs) into the knowledge base."""
+    if not path.exists():
+        raise ConfigError(f"{path} does not exist.")
     _run(_ingest(path.resolve(), tenant))
 
 
@@ -103,8 +107,6 @@ def crm_import(file: Path, tenant: str = "default") -> None:
 
 
 async def _ingest(path: Path, tenant: str) -> None:
-    if not path.exists():
-        raise ConfigError(f"{path} does not exist.")
     settings = _settings(demo=False)
     async with AsyncExitStack() as stack:
         resources = await stack.enter_async_context(open_all(settings, demo.load))
@@ -115,7 +117,7 @@ async def _ingest(path: Path, tenant: str) -> None:
         graph = ingest_graph.build(knowledge, root=path.parent).compile()
         console = Console()
         async for mode, part in graph.astream(
-            {"path": str(path), "tenant": tenant}, stream_mode=["custom", "values"]
+            Input(path=str(path), tenant=tenant), stream_mode=["custom", "values"]
         ):
             if mode == "custom":
                 console.print(part)

@@ -40,6 +40,12 @@ class PostgresCrm(Crm):
 
     pool: Pool
 
+    async def is_empty(self, tenant: str) -> bool:
+        """Whether this tenant has no customer yet."""
+        async with self.pool.connection() as conn:
+            row = await (await conn.execute(_sql()["is_empty"], {"tenant": tenant})).fetchone()
+        return row is not None and bool(row["is_empty"])
+
     async def find_by_email(self, run: Run, email: str) -> str | None:
         rows = await self._rows(run, "find_by_email", email=email.strip())
         return rows[0]["id"] if len(rows) == 1 else None

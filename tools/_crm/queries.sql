@@ -1,3 +1,6 @@
+-- name: is_empty
+select not exists (select from crm.customers where tenant = %(tenant)s) as is_empty;
+
 -- name: find_by_email
 select id from crm.customers where tenant = %(tenant)s and lower(email) = lower(%(email)s)
 
