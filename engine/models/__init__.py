@@ -1,0 +1,1 @@
+"""Models behind one word, `provider:model`: local ones that need no key, or hosted ones."""
