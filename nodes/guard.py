@@ -28,7 +28,7 @@ _MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
         "[key removed]",
     ),
     (re.compile(r"\bAKIA[0-9A-Z]{16}\b|\bxox[abprs]-[A-Za-z0-9-]{10,}"), "[key removed]"),
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+"), "[token removed]"),
+    (re.compile(r"\beyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]+"), "[token removed]"),
     (
         re.compile(r"(?i)\b(password|passcode|passphrase|pin code|cvv|cvc)(\s*(?:is|:|=)\s*)(\S+)"),
         r"\1\2[removed]",

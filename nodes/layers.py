@@ -47,10 +47,6 @@ _DEED = (
 _ADVERBS = r"(?: just| now| already| successfully| also| been)*"
 _I_DID = re.compile(rf"\b(?:I|we)(?:['\u2019]ve| have| had)?{_ADVERBS} ({_DEED})", re.I)
 _WAS_DONE = re.compile(rf"\b(?:has|have|is|are|was|were|been){_ADVERBS} ({_DEED})", re.I)
-_DONE = re.compile(
-    rf"\b(?:has|have|is|are|was|were|been)(?: just| now| already| successfully| been)* ((?:{_DEED})\w*(?:ed|d|t|led)\b)",
-    re.I,
-)
 _DONE = re.compile(r"(?i)^\W*(?:done|completed|all set)\b")
 
 

@@ -1,6 +1,7 @@
 """The main job with real processes: what a newcomer sees after `make serve`."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from langgraph_sdk.client import LangGraphClient
 
 from engine.embedded import open_servers
 from engine.settings import Settings
+from tools._crm.demo import company
 
 ROOT = Path(__file__).parents[2]
 MAYA = {"customer_id": "maya_linden_4821", "channel": "test"}
@@ -198,6 +200,58 @@ async def test_production_refuses_unsafe_defaults_and_a_request_without_a_key(
                 assert (await http.post("/threads", json=body, headers=right)).status_code == 200
         finally:
             await asyncio.to_thread(production.stop)
+
+
+def command(desk: Desk, *args: str, answer: str = "") -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "server", *args], env=desk.env | {"FRONTDESK_URL": desk.url},
+        cwd=desk.folder, input=answer, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return " ".join(done.stdout.split())
+
+
+async def test_the_command_line_streams_cites_and_asks_before_a_change(desk: Desk) -> None:
+    said = await asyncio.to_thread(command, desk, "ask", "How much is standard shipping?")
+    assert "[shipping" in said
+    cancel = "Please cancel order #W1943071, I ordered it by mistake."
+    speaking_for = ("--customer", "amara_diallo_1943")
+    said = await asyncio.to_thread(command, desk, "ask", *speaking_for, cancel, answer="yes\n")
+    assert "Please confirm" in said
+    assert "Done" in said
+    assert await order_status(desk, "#W1943071") == "cancelled"
+
+
+async def test_own_documents_and_customers_are_loaded_beside_a_running_server(
+    desk: Desk, client: LangGraphClient, tmp_path: Path
+) -> None:
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    text = "# Zeppelin rides\n\n## Price\n\nA zeppelin ride costs $77.50 for each passenger.\n"
+    (folder / "zeppelin-rides.md").write_text(text)
+    (folder / "broken.pdf").write_bytes(b"not a pdf")
+    said = await asyncio.to_thread(command, desk, "ingest", str(folder))
+    assert "broken.pdf" in said
+    thread = (await client.threads.create())["thread_id"]
+    values = await ask(client, thread, "What does a zeppelin ride cost for a passenger?", {})
+    assert "77.50" in values["messages"][-1]["content"]
+
+    new = company(seed=3)
+    user = next(iter(new["users"].values()))
+    (tmp_path / "shop.json").write_text(json.dumps(new))
+    await asyncio.to_thread(command, desk, "crm", "import", str(tmp_path / "shop.json"))
+    query = "select count(*) from crm.customers where id = %s"
+    assert (await row(desk, query, user["user_id"]))[0] == 1
+
+
+def test_without_a_server_the_command_says_what_to_do(desk: Desk) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "server", "ask", "hi", "--url", "http://127.0.0.1:9"],
+        env=desk.env, cwd=desk.folder, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "make serve" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 async def order_status(desk: Desk, order_id: str) -> str:

@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from engine.errors import ConfigError
+from engine.settings import Settings
+
+
+def settings(**values: object) -> Settings:
+    return Settings(_env_file=None, **values)
+
+
+def test_development_on_loopback_needs_nothing() -> None:
+    settings().check()
+
+
+def test_development_without_keys_is_not_opened_to_the_network() -> None:
+    with pytest.raises(ConfigError, match="FRONTDESK_API_KEYS"):
+        settings(host="0.0.0.0").check()  # noqa: S104
+    settings(host="0.0.0.0", api_keys=SecretStr("a:trusted:b")).check()  # noqa: S104
+
+
+@pytest.mark.parametrize(
+    ("missing", "variable"),
+    [
+        ("api_keys", "FRONTDESK_API_KEYS"),
+        ("database_url", "DATABASE_URL"),
+        ("redis_url", "REDIS_URL"),
+        ("demo", "FRONTDESK_DEMO"),
+    ],
+)
+def test_production_names_the_variable_that_is_missing(missing: str, variable: str) -> None:
+    safe: dict[str, object] = {
+        "env": "production",
+        "api_keys": SecretStr("acme:trusted:s3cret"),
+        "database_url": "postgresql://db/frontdesk",
+        "redis_url": "redis://cache",
+        "demo": False,
+    }
+    settings(**safe).check()
+    del safe[missing]
+    with pytest.raises(ConfigError, match=variable):
+        settings(**safe).check()
+
+
+def test_settings_come_from_the_environment_and_from_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_text("FRONTDESK_SLOTS=3\nPORT=4001\n")
+    monkeypatch.setenv("PORT", "4002")
+    found = Settings()
+    assert (found.slots, found.port) == (3, 4002)
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        settings().port = 1  # type: ignore[misc]
+
+
+def test_a_secret_is_not_printed() -> None:
+    assert "s3cret" not in repr(settings(api_keys=SecretStr("a:trusted:s3cret")))
