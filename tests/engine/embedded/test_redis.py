@@ -3,7 +3,7 @@
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,11 @@ needs_redis = pytest.mark.requires("redis-server", "valkey-server")
 
 
 @pytest.fixture
-def server(folder: Path) -> SharedServer:
-    return SharedServer(find_place(folder), Redis())
+def server(folder: Path) -> Iterator[SharedServer]:
+    """A Redis that nobody uses yet."""
+    server = SharedServer(find_place(folder), Redis())
+    yield server
+    server.release()
 
 
 @pytest.fixture
