@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 from uuid import UUID
 
@@ -27,6 +28,8 @@ from engine.serialise import dumps
 log = logging.getLogger(__name__)
 
 Reason = Literal["cancel", "lost", "hand_over"]
+
+_LAST_WORDS_SECONDS = 2.0
 
 
 @dataclass
@@ -68,7 +71,7 @@ class Dispatcher:
         self._room = asyncio.Event()
         self._stopping = False
         self._executions: dict[UUID, _Execution] = {}
-        self._work: set[asyncio.Task[None]] = set()
+        self._work: dict[UUID, asyncio.Task[None]] = {}
         self._lease: Lease | None = None
         metrics.slots.set(slots)
         events.on_cancel = self.cancel
@@ -93,9 +96,10 @@ class Dispatcher:
     def start(self, run: Run, by: str) -> None:
         """Execute a claimed run on a reserved slot."""
         self._metrics.claims.labels(by).inc()
-        task = asyncio.create_task(self._supervise(run))
-        self._work.add(task)
-        task.add_done_callback(self._work.discard)
+        before = self._work.get(run.thread_id)
+        task = asyncio.create_task(self._supervise(run, before))
+        self._work[run.thread_id] = task
+        task.add_done_callback(partial(self._leave, run.thread_id))
 
     async def hint(self, thread_id: str) -> None:
         """There may be a due run on this thread."""
@@ -133,11 +137,11 @@ class Dispatcher:
         """Claim nothing more, wait so long for what is at work, then hand the rest over."""
         self._stopping = True
         if self._work:
-            await asyncio.wait(self._work, timeout=seconds)
+            await asyncio.wait(self._work.values(), timeout=seconds)
         for execution in self._executions.values():
             execution.stop("hand_over")
         if self._work:
-            await asyncio.wait(self._work)
+            await asyncio.wait(self._work.values())
 
     async def _sweep(self) -> None:
         for thread_id in await self._claims.take_over():
@@ -158,9 +162,15 @@ class Dispatcher:
             else:
                 self.start(run, by)
 
-    async def _supervise(self, run: Run) -> None:
+    def _leave(self, thread_id: UUID, task: asyncio.Task[None]) -> None:
+        if self._work.get(thread_id) is task:
+            del self._work[thread_id]
+
+    async def _supervise(self, run: Run, before: asyncio.Task[None] | None) -> None:
         following: Run | None = run
         try:
+            if before:  # the thread's last run has ended, but still says so
+                await asyncio.wait({before}, timeout=_LAST_WORDS_SECONDS)
             while following:
                 following = await self._execute(following)
         except Exception:
@@ -198,6 +208,7 @@ class Dispatcher:
             await self._claims.hand_over(run)
             return None
         ending = await self._ending(execution)
+        await writer.flush()  # before the commit lets another process write on this thread
         try:
             following = await self._claims.finish(run, ending, more=more)
         except CancelRequested as request:

@@ -22,7 +22,8 @@ from engine.following import INBOX, PAGE, START, Event, Follower, Inbox, Positio
 log = logging.getLogger(__name__)
 
 _BATCH_SECONDS = 0.02
-_REDIS_SECONDS = 2.0
+_REDIS_SECONDS = 1.0
+_REST_SECONDS = 10.0
 _KEEP_SECONDS = 3600
 _KEEP_EVENTS = 10_000
 _CANCEL = b"frontdesk:cancel"
@@ -40,6 +41,7 @@ class Writer:
         self._buffer: deque[Event] = deque(maxlen=_KEEP_EVENTS)
         self._tail: deque[Event] = deque(maxlen=INBOX)
         self._more = asyncio.Event()
+        self._closed = asyncio.Event()
         self._flushing = asyncio.Lock()
 
     def put(self, name: str, data: bytes) -> None:
@@ -66,11 +68,18 @@ class Writer:
                 await self._events.store(self._thread_id, batch)
 
     async def keep_flushing(self) -> None:
-        while True:
+        """Flush at once what comes after a silence, and in batches what comes faster."""
+        while not self._closed.is_set():
             await self._more.wait()
             self._more.clear()
             await self.flush()
-            await asyncio.sleep(_BATCH_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_BATCH_SECONDS):
+                    await self._closed.wait()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._more.set()
 
 
 class Events:
@@ -94,9 +103,8 @@ class Events:
         try:
             yield writer
         finally:
-            flusher.cancel()
-            with suppress(asyncio.CancelledError):
-                await flusher
+            writer.close()  # not cancelled: a cancelled Redis command may swallow it
+            await flusher
             await writer.flush()
             if self._writers.get(thread_id) is writer:
                 del self._writers[thread_id]
@@ -157,6 +165,7 @@ class Events:
         results = await self._try(pipe.execute(raise_on_error=False))
         if any(isinstance(result, ResponseError) for result in results or ()):
             log.warning("events of a superseded claim on thread %s were refused", thread_id)
+            await self.check(thread_id)
 
     async def check(self, thread_id: UUID) -> None:
         """Tell followers everywhere to look at the runs' rows again."""
@@ -217,7 +226,7 @@ class Events:
                 return await command
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("Redis is away, events stay in this process: %s", error)
-            self._down_until = now + _REDIS_SECONDS
+            self._down_until = now + _REST_SECONDS
             return None
 
 

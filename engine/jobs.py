@@ -5,7 +5,7 @@ A job deferred on a transaction's connection exists if and only if the transacti
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import procrastinate
@@ -69,8 +69,7 @@ class Jobs:
             yield
         finally:
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait({task})
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ from engine.events import Events
 from engine.graphs import Graphs
 from engine.ids import new_id
 from engine.jobs import HINT, Jobs
-from engine.serialise import column, dumps
+from engine.serialise import column
 from engine.threads import Thread, Threads
 
 Strategy = Literal["reject", "enqueue", "interrupt", "rollback"]
@@ -243,7 +243,7 @@ class Runs:
             "since": thread.epoch,
             "multitask_strategy": request.multitask_strategy,
             "metadata": column(metadata),
-            "kwargs": dumps(_kwargs(request, asked, context)).decode(),
+            "kwargs": column(_kwargs(request, asked, context)),
             "delay": max(0.0, request.after_seconds),
         }
         row = await fetch_one(conn, self._sql["insert"], args)

@@ -70,15 +70,14 @@ def empty(config: RunnableConfig) -> StateSnapshot:
 def _task(task: PregelTask) -> Json:
     """A subgraph's state is there when it was asked for, else the way to it."""
     inner = task.state
+    error = task.error
     return {
         "id": task.id,
         "name": task.name,
         "path": list(task.path),
-        "error": None if task.error is None else repr(task.error),
+        "error": repr(error) if isinstance(error, BaseException) else error,
         "interrupts": _interrupts(task.interrupts),
-        "checkpoint": None
-        if inner is None or isinstance(inner, StateSnapshot)
-        else _pointer(inner),
+        "checkpoint": _pointer(inner) if isinstance(inner, dict) else None,
         "state": render(inner) if isinstance(inner, StateSnapshot) else None,
         "result": task.result,
     }

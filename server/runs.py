@@ -264,7 +264,7 @@ async def _rejoin(
 
 async def _only(events: AsyncIterator[Event], modes: list[str] | None) -> AsyncIterator[Event]:
     """Events of these modes, and those that say how the run goes."""
-    kinds = {"messages" if mode == "messages-tuple" else mode for mode in modes or ()}
+    kinds = {"messages" if mode == "messages-tuple" else mode for mode in modes or () if mode}
     async for event in events:
         kind = event.name.partition("|")[0].partition("/")[0]
         if not kinds or kind in kinds or kind in {"metadata", "error", "end"}:

@@ -15,6 +15,8 @@ from langgraph.types import interrupt
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
+from engine.database import Pool
+
 REPLY = "Hello there dear user"
 
 
@@ -148,3 +150,34 @@ def _child() -> StateGraph[Work, None, Work, Work]:
 
 
 GRAPHS = {"chat": chat(), "approval": approval(), "work": work()}
+
+
+class Steps(TypedDict, total=False):
+    secs: float
+    steps: Annotated[list[int], operator.add]
+
+
+def record(pool: Pool) -> StateGraph[Steps, None, Steps, Steps]:
+    """Five steps, each of which tells a table that it began and that it ended."""
+
+    def step(number: int) -> Any:
+        async def work(state: Steps) -> Steps:
+            run = get_config()["configurable"]["run_id"]
+            async with pool.connection() as conn:
+                await conn.execute(_BEGAN, (run, number))
+                await asyncio.sleep(state.get("secs", 0.3))
+                await conn.execute(_ENDED, (run, number))
+            return {"steps": [number]}
+
+        return work
+
+    graph = StateGraph(Steps)
+    for number in range(5):
+        graph.add_node(f"step{number}", step(number))
+        graph.add_edge(f"step{number - 1}" if number else START, f"step{number}")
+    return graph
+
+
+STEPS_TABLE = "create table if not exists steps (run_id uuid, step int, what text)"
+_BEGAN = "insert into steps values (%s, %s, 'began')"
+_ENDED = "insert into steps values (%s, %s, 'ended')"

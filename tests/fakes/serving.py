@@ -1,0 +1,52 @@
+"""Serves the sample graphs over a real socket: in this process, or alone as another one.
+
+Alone: `python -m tests.fakes.serving PORT`, on DATABASE_URL and REDIS_URL.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from langgraph.graph.state import StateGraph
+from starlette.types import ASGIApp
+
+from engine.database import Pool
+from engine.embedded import Servers
+from engine.settings import Settings
+from server.app import create_app
+from tests.fakes.graphs import GRAPHS, record
+
+
+@asynccontextmanager
+async def sample_graphs(
+    settings: Settings, servers: Servers, pool: Pool
+) -> AsyncIterator[Mapping[str, StateGraph[Any, Any, Any, Any]]]:
+    yield {**GRAPHS, "record": record(pool)}
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncIterator[str]:
+    """The app's URL while it is served on a free port."""
+    config = uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        if task.done():
+            await task
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    await task
+
+
+if __name__ == "__main__":
+    uvicorn.run(
+        create_app(Settings(_env_file=None), sample_graphs),
+        port=int(sys.argv[1]),
+        log_level="warning",
+        timeout_graceful_shutdown=1,
+    )
