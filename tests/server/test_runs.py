@@ -1,5 +1,4 @@
 import asyncio
-import json
 from typing import Any
 from uuid import uuid4
 
@@ -85,14 +84,16 @@ async def test_a_later_run_clears_the_error(client: LangGraphClient, tid: str) -
     assert (thread["status"], thread["error"]) == ("idle", None)
 
 
-async def test_waiting_sends_something_every_few_seconds(raw: httpx.AsyncClient, tid: str) -> None:
-    body = {"assistant_id": "work", "input": {"mode": "slow", "secs": 5.5}}
-    async with raw.stream("POST", f"/threads/{tid}/runs/wait", json=body) as response:
-        assert response.headers["location"].startswith(f"/threads/{tid}/runs/")
-        assert response.headers["location"].endswith("/join")
-        pieces = [piece async for piece in response.aiter_raw()]
-    assert pieces[0] == b"\n"
-    assert json.loads(b"".join(pieces))["steps"] == ["prep", "slow", "done"]
+async def test_a_wait_tells_where_to_join_before_it_is_over(
+    raw: httpx.AsyncClient, tid: str
+) -> None:
+    body = {"assistant_id": "work", "input": {"mode": "done"}}
+    response = await raw.post(f"/threads/{tid}/runs/wait", json=body)
+    location = response.headers["content-location"]
+    assert location.startswith(f"/threads/{tid}/runs/")
+    assert response.headers["location"] == f"{location}/join"
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == {"mode": "done", "steps": ["prep", "done"]}
 
 
 async def test_clients_learn_the_run_id_from_a_header(client: LangGraphClient, tid: str) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import json
 from collections import Counter
 from typing import Any
 
@@ -242,8 +243,20 @@ async def test_a_run_is_cancelled_when_its_reader_goes_if_asked_so(
     assert statuses == {"cancel": "interrupted", "continue": "success"}
 
 
-async def test_a_silent_stream_beats(raw: httpx.AsyncClient, tid: str) -> None:
-    body = {"assistant_id": "work", "input": {"mode": "slow", "secs": 5.2}}
-    async with raw.stream("POST", f"/threads/{tid}/runs/stream", json=body) as response:
-        text = "".join([piece async for piece in response.aiter_text()])
-    assert ": heartbeat\r\n\r\n" in text
+async def test_silence_is_broken_every_few_seconds(
+    raw: httpx.AsyncClient, client: LangGraphClient, tid: str
+) -> None:
+    other: Any = await client.threads.create()
+    body = {"assistant_id": "work", "input": {"mode": "slow", "secs": 4.8}}
+
+    async def pieces(path: str) -> list[bytes]:
+        async with raw.stream("POST", path, json=body) as response:
+            return [piece async for piece in response.aiter_raw()]
+
+    waited, streamed = await asyncio.gather(
+        pieces(f"/threads/{tid}/runs/wait"),
+        pieces(f"/threads/{other['thread_id']}/runs/stream"),
+    )
+    assert waited[0] == b"\n"
+    assert json.loads(b"".join(waited))["steps"] == ["prep", "slow", "done"]
+    assert b": heartbeat\r\n\r\n" in streamed
