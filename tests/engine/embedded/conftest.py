@@ -43,6 +43,14 @@ class Processes:
             if state.get("State", "").startswith("Z") and state["PPid"] in parents
         ]
 
+    def open_files(self) -> list[Path]:
+        """What the processes hold open, as far as they do not end meanwhile."""
+        found = []
+        for pid in self.all():
+            with suppress(OSError):
+                found += [link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir()]
+        return found
+
     def all(self) -> list[int]:
         return self.watchers() + [
             pid for pid in _pids() if (cwd := _cwd(pid)) and cwd.is_relative_to(self.folder)
