@@ -1,0 +1,1 @@
+"""The steps of the knowledge pipeline: load, clean, split, embed, publish."""
