@@ -1,4 +1,4 @@
-"""Every benchmark, one after the other: `python -m bench`, or one by name: `python -m bench.desk`."""
+"""Every benchmark, one after the other; one by name is `python -m bench.desk`."""
 
 import os
 import subprocess

@@ -1,10 +1,10 @@
 """Our `langgraph.json` in the official development server, with no environment of ours."""
 
-import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +17,14 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("dev")
-    folder.chmod(0o755)
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="frontdesk-dev-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def url(folder: Path) -> Iterator[str]:
     # The project as a newcomer has it: its files, an empty `.env`, its own data folder.
     for name in ("graphs", "nodes", "tools", "engine", "checkpoints", "server"):
         (folder / name).symlink_to(ROOT / name)
@@ -34,23 +39,28 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         str(Path(sys.executable).with_name("langgraph")), "dev", "--port", str(port),
         "--no-browser", "--no-reload",
     ]  # fmt: skip
-    log = (folder / "log.txt").open("w")
-    process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
+    url, log = f"http://127.0.0.1:{port}", folder / "log.txt"
+    with log.open("w") as out:
+        process = subprocess.Popen(command, cwd=folder, env=env, stdout=out, stderr=out)
+    try:
+        wait_until_ready(url, process, log)
+        yield url
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+    assert "Task was destroyed" not in log.read_text()
+
+
+def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
     began = time.monotonic()
-    url = f"http://127.0.0.1:{port}"
-    while True:
+    while time.monotonic() - began < 120:
+        assert process.poll() is None, log.read_text()
         try:
             if httpx.get(f"{url}/ok").status_code == 200:
-                break
+                return
         except httpx.TransportError:
-            assert process.poll() is None, (folder / "log.txt").read_text()
-            assert time.monotonic() - began < 120, (folder / "log.txt").read_text()
             time.sleep(0.2)
-    yield url
-    process.send_signal(signal.SIGINT)
-    process.wait(30)
-    assert os.path.exists(folder / ".frontdesk")  # noqa: PTH110
-    assert "Task was destroyed" not in (folder / "log.txt").read_text()
+    raise AssertionError(log.read_text())
 
 
 async def test_it_tells_its_schemas_and_the_status_of_an_order(url: str) -> None:
