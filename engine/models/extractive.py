@@ -35,11 +35,11 @@ UNANSWERED = (
 )
 OUT_OF_SCOPE = "I am sorry, that is nothing I can help with."
 SMALL_TALK = "Hello! How can I help you today?"
-FIT = 0.6
+FIT = 0.55
 """Least cosine + .3 term share of the best sentence, with an encoder."""
-SHARE = 0.45
+SHARE = 0.4
 """Least share of the question's rare words in the best sentence, without one."""
-CLOSE = 0.75
+CLOSE = 0.7
 """Further sentences score at least this share of the best one's."""
 MOST = 3
 SURE = 0.6
@@ -150,6 +150,8 @@ class ExtractiveChat(BaseChatModel):
             found = report([each for each in turn.results if not each.failed])
             parts = [_without(found, turn.rejected), await self._extract(turn)]
             said = " ".join(filter(None, parts)) or report(turn.results)
+            if said and turn.passages and not parts[1]:
+                said += f" {NO_ANSWER}"
         if withdrawn(turn) and NOT_DONE not in said:
             said = f"{NOT_DONE} {said}"
         return said or UNANSWERED

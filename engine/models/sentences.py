@@ -1,7 +1,7 @@
 """Cut Markdown into sentences that can stand alone, and rank them by how well they answer.
 
-A bullet keeps the line that introduces its list ("You can return: shoes."), a table row becomes
-"Standard: Time 3 days, Price 4.90.", headings are kept beside the sentences below them.
+A bullet keeps the line that introduces its list ("You can return: shoes."), or the heading right
+above it; a table row becomes "Standard: Time 3 days, Price 4.90."
 """
 
 import math
@@ -19,6 +19,9 @@ from engine.models.turn import Passage
 from engine.models.words import stems
 
 _END = re.compile(r"""[.!?…]["'”’)\]]*\s+(?=["'“\u2018(\[]?[A-Z0-9À-ÖØ-Þ#])""")
+_ENDED = re.compile(r"""[.!?…]["'”’)\]]*$""")
+_UNENDED = re.compile(r"""[^.!?…"'”’)\]]$""")
+_GOES_ON = re.compile(r"(?:[:,]|\b(?:and|or))$")  # a bullet whose sentence the next one continues
 _SHORT = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|approx|no|nr|dr|mr|mrs|ms|st|inc|ltd|co|min|max|a\.m|p\.m)|"
     r"\b[A-Z](?:\.[A-Z])*)\.\s*$",
@@ -39,6 +42,8 @@ _LEANS = re.compile(
     r"in (?:this|that) case|after that|the same)\b",
     re.I,
 )
+READ = 24
+"""Sentences embedded for a question: those with most of its words, of the first passages first."""
 CACHED = 8_192
 """Sentences whose vectors are remembered, 1.5 kB each."""
 
@@ -52,6 +57,12 @@ class Sentence:
     passage: Passage
     rank: int
     """Of its passage, 0 first."""
+
+    @property
+    def topic(self) -> str:
+        """What it is about: the passage's title and the heading."""
+        title = self.passage.title
+        return title if title.endswith(self.heading) else f"{title} › {self.heading}"
 
     @property
     def leans(self) -> bool:
@@ -71,16 +82,16 @@ class Scored:
 def sentences_of(passages: Sequence[Passage]) -> list[Sentence]:
     """All sentences of `passages`, in order."""
     return [
-        Sentence(text, heading or passage.title, passage, rank)
+        Sentence(text, heading, passage, rank)
         for rank, passage in enumerate(passages)
-        for heading, text in split(passage.text)
+        for heading, text in split(passage.text, passage.title.rpartition("›")[2].strip())
     ]
 
 
-def split(markdown: str) -> list[tuple[str, str]]:
-    """Pairs of heading (empty before the first) and clean sentence."""
+def split(markdown: str, heading: str = "") -> list[tuple[str, str]]:
+    """Pairs of heading (the given one before the first) and clean sentence."""
     lines = [line.lstrip(">").rstrip() for line in markdown.splitlines()]
-    reader = _Reader()
+    reader = _Reader(heading)
     for line, below in zip(lines, [*lines[1:], ""], strict=False):
         reader.take(line, below)
     return reader.finished()
@@ -89,9 +100,9 @@ def split(markdown: str) -> list[tuple[str, str]]:
 class _Reader:
     """Puts lines together to paragraphs, bullets and rows, and cuts those into sentences."""
 
-    def __init__(self) -> None:
+    def __init__(self, heading: str) -> None:
         self._found: list[tuple[str, str]] = []
-        self._heading = ""
+        self._heading, self._below_heading = heading, bool(heading)
         self._open: list[str] = []
         self._intro, self._introduced = "", False
         self._columns: list[str] = []
@@ -102,14 +113,16 @@ class _Reader:
             if not self._open:
                 self._leave_intro()
             self._open.append(text)
+            self._below_heading = False
             return
         self._close()
         if kind == "bullet":
-            self._open = [f"{self._intro} {text}".lstrip()]
+            lead = f"{self._heading}:" if self._below_heading else self._intro
+            self._open = [f"{lead} {text}".lstrip()]
             self._introduced = True
         elif kind == "heading":
             self._leave_intro()
-            self._heading = _plain(text)
+            self._heading, self._below_heading = _plain(text), text[-1:].isalnum()
         elif kind == "row":
             self._row([_plain(cell) for cell in text.split("|")], below)
 
@@ -126,10 +139,11 @@ class _Reader:
             self._say(_row(self._columns, cells))
 
     def _close(self) -> None:
-        """End the paragraph or bullet; a last sentence with a colon introduces what follows."""
+        """End the paragraph or bullet; one that stops in its sentence introduces what follows."""
         parts = _parts(_plain(" ".join(self._open)))
         self._open = []
-        intro = parts.pop() if parts and parts[-1].endswith(":") else ""
+        goes_on = _GOES_ON if self._introduced else _UNENDED
+        intro = parts.pop() if parts and goes_on.search(parts[-1]) else ""
         for part in parts:
             self._say(part)
         if intro:
@@ -181,7 +195,7 @@ def _parts(text: str) -> list[str]:
 
 def _ended(sentence: str) -> str:
     sentence = sentence[0].upper() + sentence[1:]
-    if re.search(r"""[.!?…]["'”’)\]]*$""", sentence):
+    if _ENDED.search(sentence):
         return sentence
     return sentence.rstrip(" :;,") + "."
 
@@ -190,43 +204,46 @@ def _ended(sentence: str) -> str:
 class Ranker:
     """Scores sentences: .5 cosine + .5 share of the question's rare words + .25 / passage rank.
 
-    Without an encoder only words and rank count. Vectors are remembered by text, since the
-    sentences of a knowledge base are few and come back often.
+    The cosine is .7 of the sentence's and .3 of its heading's. Without an encoder only words and
+    rank count. Vectors are remembered by text, since the sentences of a knowledge base are few and
+    come back often.
     """
 
     encoder: Encoder | None = None
     _vectors: OrderedDict[str, NDArray[np.float32]] = field(default_factory=OrderedDict)
 
     async def rank(self, question: str, sentences: Sequence[Sentence]) -> list[Scored]:
-        """Every sentence with its score, best first."""
-        if not sentences:
-            return []
-        words = _term_share(question, sentences)
-        meaning = await self._cosines(question, [sentence.text for sentence in sentences])
-        scored = [
-            Scored(
-                sentence,
-                score=0.5 * cosine + 0.5 * share + 0.25 / (1 + sentence.rank),
-                fit=cosine + 0.3 * share if self.encoder else share,
-            )
-            for sentence, cosine, share in zip(sentences, meaning, words, strict=True)
+        """The `READ` most likely sentences with their scores, best first."""
+        shares = _term_share(question, sentences)
+        prior = [
+            0.5 * share + 0.25 / (1 + s.rank) for s, share in zip(sentences, shares, strict=True)
         ]
+        likely = sorted(range(len(sentences)), key=lambda n: -prior[n])[:READ]
+        cosine = await self._cosines(
+            question, [text for n in likely for text in (sentences[n].text, sentences[n].topic)]
+        )
+        scored = []
+        for n in likely:
+            own, topic = cosine[sentences[n].text], cosine[sentences[n].topic]
+            fit = own + 0.3 * shares[n] if self.encoder else shares[n]
+            scored.append(Scored(sentences[n], prior[n] + 0.35 * own + 0.15 * topic, fit))
         return sorted(scored, key=lambda each: -each.score)
 
-    async def _cosines(self, question: str, texts: Sequence[str]) -> list[float]:
-        if self.encoder is None:
-            return [0.0] * len(texts)
-        new = list(dict.fromkeys(text for text in texts if text not in self._vectors))
+    async def _cosines(self, question: str, texts: Sequence[str]) -> dict[str, float]:
+        if self.encoder is None or not texts:
+            return dict.fromkeys(texts, 0.0)
+        known = {text: self._vectors[text] for text in texts if text in self._vectors}
+        new = list(dict.fromkeys(text for text in texts if text not in known))
         # Alone, as the search embedded it: encoders remember questions.
         asked = await self.encoder.encode([question])
         if new:
-            self._vectors |= zip(new, await self.encoder.encode(new), strict=True)
-        known = np.stack([self._vectors[text] for text in texts])
-        for text in texts:
+            known |= zip(new, await self.encoder.encode(new), strict=True)
+        for text, vector in known.items():
+            self._vectors[text] = vector
             self._vectors.move_to_end(text)
         while len(self._vectors) > CACHED:
             self._vectors.popitem(last=False)
-        return [float(cosine) for cosine in known @ asked[0]]
+        return {text: float(vector @ asked[0]) for text, vector in known.items()}
 
 
 def _term_share(question: str, sentences: Sequence[Sentence]) -> list[float]:
@@ -236,7 +253,7 @@ def _term_share(question: str, sentences: Sequence[Sentence]) -> list[float]:
     """
     asked = stems(_IDENTIFIER.sub("", question))
     own = [stems(sentence.text) for sentence in sentences]
-    above = [stems(f"{sentence.heading} {sentence.passage.title}") for sentence in sentences]
+    above = [stems(sentence.topic) for sentence in sentences]
     frequency = Counter(stem for text in own for stem in text & asked)
     weight = {stem: math.log(1 + len(sentences) / (frequency[stem] or 1)) for stem in asked}
     total = sum(weight.values()) or 1.0

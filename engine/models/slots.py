@@ -12,32 +12,17 @@ What the schema may say, beyond the standard, and how an argument is found:
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.models.addresses import address_in
 from engine.models.choose import Picked, name_of, pick_many, pick_one, pick_successor
+from engine.models.persons import FINDERS
 from engine.models.turn import Choice, Turn
 from engine.models.words import stems
 
 Schema = Mapping[str, Any]
 _ORIGINAL = re.compile(r"\b(?:original\w*|same|paid (?:with|by)|used to pay)\b", re.I)
-_NAME = r"([^\W\d_][\w'’-]*)\s+((?:(?:de|van|von|der|la|el|al)\s+)?[^\W\d_][\w'’-]*)"
-_NAMES = (
-    re.compile(
-        r"\b(?i:my (?:full )?name is|my name['’]s|name['’]s|name\s*[:=]|name is|under)\s+" + _NAME
-    ),
-    re.compile(r"\b(?i:i am|i['’]m|this is|it['’]?s)\s+(?=[A-Z])" + _NAME),
-    re.compile(
-        r"(?:^|[.!?:,]\s*)" + _NAME + r"(?:\W+(?i:here|and|at|my|in|from|the|is|zip|code|post|"
-        r"postal|postcode|zipcode)\b)*\W+\d{5}\b"
-    ),
-    re.compile(r"^\W*([A-Z][\w'’-]+)\s+([A-Z][\w'’-]+)\W*$"),
-)  # fmt: skip
-_FIRST = re.compile(r"(?i:first name)\W*(?:(?i:is)\s+)?([^\W\d_][\w'’-]*)")
-_LAST = re.compile(r"(?i:(?:last|family|sur) ?name)\W*(?:(?i:is)\s+)?([^\W\d_][\w'’-]*)")
-_POSTCODE = re.compile(r"(?<![\w#])\d{5}(?:-\d{4})?(?!\w)")
 _REST = frozenset({"rest", "summary"})
 
 
@@ -221,7 +206,7 @@ def _said_values(turn: Turn, name: str, argument: str, spec: Schema) -> list[Any
         return _matches(pattern, [_telling(turn.question, name, pattern)]) or _matches(
             pattern, [*said, *_called_with(turn)]
         )
-    finder = _FINDERS.get(slot)
+    finder = FINDERS.get(slot)
     found = next((value for text in said if finder and (value := finder(text))), None)
     return [found] if found else []
 
@@ -304,28 +289,3 @@ def _resolved(spec: Schema, schema: Schema) -> Schema:
         spec = {**schema["$defs"][spec["$ref"].rpartition("/")[2]], **spec}
     options = [each for each in spec.get("anyOf", ()) if each.get("type") != "null"]
     return {**_resolved(options[0], schema), **spec} if options else spec
-
-
-def _named(text: str, part: int) -> str | None:
-    spelled = (_FIRST if part == 1 else _LAST).search(text)
-    if spelled:
-        return spelled[1]
-    found = next((match for pattern in _NAMES if (match := pattern.search(text))), None)
-    return found[part] if found else None
-
-
-def _part(name: str) -> Callable[[str], str | None]:
-    return lambda text: address_in(text).get(name)
-
-
-def _postcode(text: str) -> str | None:
-    found = _POSTCODE.findall(text)
-    return found[-1] if found else None
-
-
-_FINDERS: dict[str, Callable[[str], str | None]] = {
-    "first_name": lambda text: _named(text, 1),
-    "last_name": lambda text: _named(text, 2),
-    "postcode": _postcode,
-    **{name: _part(name) for name in ("address1", "address2", "city", "state", "country")},
-}
