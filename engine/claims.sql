@@ -28,7 +28,7 @@ select r.thread_id from frontdesk.runs r
 where r.status = 'pending' and r.after <= now() and not exists (
     select 1 from frontdesk.runs x where x.thread_id = r.thread_id and x.status = 'running'
 )
-order by r.seq limit %(limit)s;
+group by r.thread_id order by min(r.seq) limit %(limit)s;
 
 -- name: hold
 select cancel, cancel_reason from frontdesk.runs

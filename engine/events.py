@@ -89,6 +89,7 @@ class Events:
         self.on_cancel: Callable[[UUID], None] = lambda _: None
         self._redis = redis
         self._pubsub = redis.pubsub()
+        self._tuning = asyncio.Lock()  # one at a time, or a first connection is opened twice
         self._me = uuid4().hex.encode()
         self._inboxes: defaultdict[UUID, set[Inbox]] = defaultdict(set)
         self._writers: dict[UUID, Writer] = {}
@@ -124,13 +125,15 @@ class Events:
         inbox.check = thread_id not in self._writers  # it may have ended before we came
         try:
             if len(self._inboxes[thread_id]) == 1:
-                await self._try(self._pubsub.subscribe(_channel(thread_id)))
+                async with self._tuning:
+                    await self._try(self._pubsub.subscribe(_channel(thread_id)))
             yield Follower(partial(self.read, thread_id), inbox, position)
         finally:
             self._inboxes[thread_id].discard(inbox)
             if not self._inboxes[thread_id]:
                 del self._inboxes[thread_id]
-                await self._try(self._pubsub.unsubscribe(_channel(thread_id)))
+                async with self._tuning:
+                    await self._try(self._pubsub.unsubscribe(_channel(thread_id)))
 
     async def last(self, thread_id: UUID) -> Position:
         """Where the thread's events end now."""
@@ -186,7 +189,8 @@ class Events:
         """Hear the other processes, for ever."""
         while True:
             try:
-                await self._pubsub.subscribe(_CANCEL)
+                async with self._tuning:
+                    await self._pubsub.subscribe(_CANCEL)
                 async for message in self._pubsub.listen():
                     self._hear(message["type"], message["channel"], message["data"])
             except (RedisError, OSError) as error:

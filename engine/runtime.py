@@ -1,6 +1,7 @@
 """The engine as a whole: everything that runs graphs, opened together and closed together."""
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Mapping
@@ -29,6 +30,8 @@ from engine.settings import Settings
 from engine.state import States
 from engine.threads import Threads
 from engine.watch import Watch
+
+log = logging.getLogger(__name__)
 
 _HINTS = 4  # hints taken at once: each only claims
 _BACKGROUND = 4
@@ -130,3 +133,5 @@ async def _in_background(work: Any) -> AsyncIterator[None]:
         while not task.done():  # a library may swallow a cancellation
             task.cancel()
             await asyncio.wait({task}, timeout=1)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a background service had failed", exc_info=error)

@@ -1,11 +1,16 @@
 """Errors become answers here and nowhere else: one table, one shape."""
 
+import logging
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from psycopg import OperationalError
 from starlette.responses import JSONResponse, Response
 
 from engine import errors
 from engine.errors import FrontdeskError
+
+log = logging.getLogger(__name__)
 
 STATUS: dict[type[FrontdeskError], int] = {
     errors.BadRequest: 400,
@@ -44,6 +49,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(FrontdeskError)
     async def ours(_: Request, error: FrontdeskError) -> Response:
         return problem(error)
+
+    @app.exception_handler(OperationalError)
+    async def away(_: Request, error: OperationalError) -> Response:
+        log.error("the database cannot be reached: %s", error)
+        return problem(errors.Unavailable())
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:

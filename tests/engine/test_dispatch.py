@@ -1,0 +1,222 @@
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+from uuid import UUID
+
+import fakeredis
+import orjson
+import pytest
+import redis.asyncio
+from langgraph.graph import START, StateGraph
+
+from engine.caller import Caller
+from engine.claims import Run
+from engine.database import Pool
+from engine.runs import RunRequest
+from engine.runtime import Engine, open_engine
+from engine.settings import Role, Settings
+from tests.fakes.graphs import GRAPHS, Work
+
+BACKGROUND_ONLY = 60.0  # a lease so long that neither beat nor sweep explains what happens
+
+
+class Stop(BaseException):
+    """What no handler of exceptions expects."""
+
+
+def stubborn() -> StateGraph[Any, Any, Any, Any]:
+    """Blocks the event loop, or ends in a way that is no exception."""
+
+    async def block(state: Work) -> Work:
+        time.sleep(state.get("secs", 0))
+        return {"steps": ["block"]}
+
+    async def vanish(state: Work) -> Work:
+        if state.get("mode") == "base":
+            raise Stop("gone")
+        if state.get("mode") == "cancelled":
+            raise asyncio.CancelledError
+        return {}
+
+    graph = StateGraph(Work)
+    graph.add_sequence([block, vanish])
+    graph.add_edge(START, "block")
+    return cast("StateGraph[Any, Any, Any, Any]", graph)
+
+
+@pytest.fixture
+def opened(
+    settings: Settings, migrated: Pool, redis: redis.asyncio.Redis, database_url: str
+) -> Any:
+    """Opens an engine of a role, as if it were a process of its own."""
+
+    @asynccontextmanager
+    async def open_one(role: Role, **changes: Any) -> AsyncIterator[Engine]:
+        own = settings.model_copy(update={"role": role, "drain_seconds": 0.0, **changes})
+        graphs = {**GRAPHS, "stubborn": stubborn()}
+        async with open_engine(own, migrated, redis, graphs, database_url) as engine:
+            yield engine
+
+    return open_one
+
+
+async def ask(engine: Engine, me: Caller, graph: str = "work", **asked: Any) -> Run:
+    thread = await engine.threads.create(me)
+    return await engine.runs.create(me, thread.thread_id, RunRequest(graph, **asked))
+
+
+async def outcome(engine: Engine, me: Caller, run: Run) -> Any:
+    async with asyncio.timeout(20):
+        return orjson.loads(await engine.watch.output(me, engine.watch.from_start(me, run), run))
+
+
+async def until_running(engine: Engine, me: Caller, run: Run) -> None:
+    async with asyncio.timeout(10):
+        while (await engine.runs.get(me, run.thread_id, run.run_id)).status != "running":
+            await asyncio.sleep(0.01)
+
+
+async def test_a_process_with_room_takes_its_own_runs_without_a_hint(
+    opened: Any, me: Caller
+) -> None:
+    async with opened("all", lease_seconds=BACKGROUND_ONLY) as engine:
+        run = await ask(engine, me, input={"mode": "done"})
+        assert (await outcome(engine, me, run))["steps"] == ["prep", "done"]
+        async with engine.pool.connection() as conn:
+            jobs = await (await conn.execute("select * from procrastinate_jobs")).fetchall()
+        assert jobs == []
+
+
+async def test_a_hint_brings_a_run_to_a_worker_and_its_events_back(opened: Any, me: Caller) -> None:
+    async with (
+        opened("worker", lease_seconds=BACKGROUND_ONLY),
+        opened("api", lease_seconds=BACKGROUND_ONLY) as api,
+    ):
+        await asyncio.sleep(0.3)
+        run = await ask(api, me, "chat", input={"messages": "hi"}, stream_mode=["messages-tuple"])
+        names = [event.name async for event in api.watch.from_start(me, run)]
+        assert names[0] == "metadata"
+        assert names.count("messages") >= 4
+        assert names[-1] == "end"
+
+
+async def test_a_lost_hint_is_made_up_for(opened: Any, me: Caller) -> None:
+    async with opened("api") as api:
+        run = await ask(api, me, input={"mode": "done"})
+        async with api.pool.connection() as conn:
+            await conn.execute("delete from procrastinate_jobs")
+        async with opened("worker", lease_seconds=1.0):
+            assert (await outcome(api, me, run))["steps"] == ["prep", "done"]
+
+
+async def test_a_cancel_crosses_processes_at_once(opened: Any, me: Caller) -> None:
+    async with (
+        opened("worker", lease_seconds=BACKGROUND_ONLY),
+        opened("api", lease_seconds=BACKGROUND_ONLY) as api,
+    ):
+        await asyncio.sleep(0.3)
+        run = await ask(api, me, input={"mode": "slow", "secs": 60})
+        await until_running(api, me, run)
+        began = time.monotonic()
+        await api.runs.cancel(me, run.thread_id, run.run_id)
+        await outcome(api, me, run)
+        assert time.monotonic() - began < 4
+        assert (await api.runs.get(me, run.thread_id, run.run_id)).status == "interrupted"
+
+
+async def test_a_cancel_that_nobody_announced_is_found_by_the_beat(opened: Any, me: Caller) -> None:
+    async with opened("all", lease_seconds=1.0) as engine:
+        run = await ask(engine, me, input={"mode": "slow", "secs": 60})
+        await until_running(engine, me, run)
+        async with engine.pool.connection() as conn:
+            await conn.execute("update frontdesk.runs set cancel='interrupt', cancel_reason='x'")
+        await outcome(engine, me, run)
+        assert (await engine.runs.get(me, run.thread_id, run.run_id)).status == "interrupted"
+
+
+async def test_more_runs_than_slots_take_turns(opened: Any, me: Caller) -> None:
+    async with opened("all", slots=2, lease_seconds=BACKGROUND_ONLY) as engine:
+        runs = [await ask(engine, me, input={"mode": "slow", "secs": 0.1}) for _ in range(7)]
+        results = await asyncio.gather(*(outcome(engine, me, run) for run in runs))
+        assert [result["steps"] for result in results] == [["prep", "slow", "done"]] * 7
+
+
+async def test_runs_of_one_thread_keep_their_order_under_load(opened: Any, me: Caller) -> None:
+    async with opened("all", slots=3) as engine, opened("worker", slots=3):
+        threads = [(await engine.threads.create(me)).thread_id for _ in range(6)]
+
+        async def converse(thread_id: UUID) -> list[str]:
+            for number in range(5):
+                request = RunRequest("approval", command={"update": {"log": [str(number)]}})
+                if number == 0:
+                    request = RunRequest("approval", input={"log": ["0"]})
+                last = await engine.runs.create(me, thread_id, request)
+            await outcome(engine, me, last)
+            state = await engine.states.get(me, thread_id)
+            return [entry for entry in state["values"]["log"] if entry.isdecimal()]
+
+        logs = await asyncio.gather(*(converse(thread_id) for thread_id in threads))
+        assert logs == [["0", "1", "2", "3", "4"]] * 6
+
+
+async def test_a_blocked_event_loop_costs_no_lease(opened: Any, me: Caller) -> None:
+    async with opened("all", lease_seconds=1.0) as engine:
+        run = await ask(engine, me, "stubborn", input={"secs": 2.0})
+        assert (await outcome(engine, me, run))["steps"] == ["block"]
+        seen = await engine.runs.get(me, run.thread_id, run.run_id)
+        assert (seen.status, seen.attempt) == ("success", 1)
+
+
+@pytest.mark.parametrize(("mode", "error"), [("base", "Stop"), ("cancelled", "NodeCancelledError")])
+async def test_a_node_may_end_in_any_way(opened: Any, me: Caller, mode: str, error: str) -> None:
+    async with opened("all", lease_seconds=BACKGROUND_ONLY) as engine:
+        run = await ask(engine, me, "stubborn", input={"mode": mode})
+        assert (await outcome(engine, me, run))["__error__"]["error"] == error
+        run = await ask(engine, me, input={"mode": "done"})
+        assert (await outcome(engine, me, run))["steps"] == ["prep", "done"]
+
+
+async def test_what_is_at_work_when_the_process_stops_is_handed_over(
+    opened: Any, me: Caller
+) -> None:
+    async with opened("all", lease_seconds=BACKGROUND_ONLY) as first:
+        run = await ask(first, me, input={"mode": "slow", "secs": 0.5})
+        await until_running(first, me, run)
+    async with opened("all") as second:
+        assert (await outcome(second, me, run))["steps"] == ["prep", "slow", "done"]
+        seen = await second.runs.get(me, run.thread_id, run.run_id)
+        assert (seen.status, seen.attempt) == ("success", 2)
+
+
+async def test_a_failed_request_gives_its_slot_back(opened: Any, me: Caller) -> None:
+    async with opened("all", slots=1, lease_seconds=BACKGROUND_ONLY) as engine:
+        for _ in range(3):
+            with pytest.raises(Exception, match="Invalid assistant"):
+                await ask(engine, me, "nope")
+        run = await ask(engine, me, input={"mode": "done"})
+        assert (await outcome(engine, me, run))["steps"] == ["prep", "done"]
+
+
+async def test_runs_go_on_while_redis_is_away(
+    settings: Settings, migrated: Pool, database_url: str, me: Caller, unused_tcp_port: int
+) -> None:
+    nowhere = redis.asyncio.Redis(port=unused_tcp_port)
+    async with open_engine(settings, migrated, nowhere, GRAPHS, database_url) as engine:
+        run = await ask(engine, me, input={"mode": "slow", "secs": 0.2})
+        assert (await outcome(engine, me, run))["steps"] == ["prep", "slow", "done"]
+    await nowhere.aclose()
+
+
+async def test_the_stand_in_for_redis_serves_one_process(
+    settings: Settings, migrated: Pool, database_url: str, me: Caller
+) -> None:
+    stand_in = fakeredis.FakeAsyncRedis()
+    async with open_engine(settings, migrated, stand_in, GRAPHS, database_url) as engine:
+        asked: Any = {"stream_resumable": True, "stream_mode": ["messages-tuple"]}
+        run = await ask(engine, me, "chat", input={"messages": "hi"}, **asked)
+        events = [event async for event in engine.watch.from_start(me, run)]
+        run = await engine.runs.get(me, run.thread_id, run.run_id)
+        assert [event async for event in engine.watch.rejoin(me, run, "-1")] == events
+    await stand_in.aclose()

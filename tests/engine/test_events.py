@@ -1,0 +1,194 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from uuid import UUID, uuid4
+
+import pytest
+import redis.asyncio
+
+from engine.events import Events
+from engine.following import INBOX, PAGE, START, Event, Follower, behind_epoch, parse_position
+
+
+@asynccontextmanager
+async def hearing(client: redis.asyncio.Redis) -> AsyncIterator[Events]:
+    """The events as another process sees them."""
+    events = Events(client)
+    task = asyncio.create_task(events.listen())
+    yield events
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=1)
+    await events.close()
+
+
+@pytest.fixture
+async def here(redis: redis.asyncio.Redis) -> AsyncIterator[Events]:
+    async with hearing(redis) as events:
+        yield events
+
+
+@pytest.fixture
+async def there(redis: redis.asyncio.Redis) -> AsyncIterator[Events]:
+    async with hearing(redis) as events:
+        yield events
+
+
+async def take(follower: Follower, count: int) -> list[Event]:
+    taken = []
+    async with asyncio.timeout(5):
+        while len(taken) < count:
+            if event := await follower.next(5):
+                taken.append(event)
+    return taken
+
+
+@pytest.fixture
+def thread() -> UUID:
+    return uuid4()
+
+
+@pytest.fixture
+def run() -> UUID:
+    return uuid4()
+
+
+async def test_a_follower_here_hears_at_once(here: Events, thread: UUID, run: UUID) -> None:
+    async with (
+        here.write(thread, run, 3) as writer,
+        here.follow(thread, START, replay=True) as follower,
+    ):
+        writer.put("values", b"1")
+        writer.put("end", b"2")
+        events = await take(follower, 2)
+    assert [(event.id, event.name, event.data) for event in events] == [
+        ("3-1", "values", b"1"),
+        ("3-2", "end", b"2"),
+    ]
+    assert {event.run_id for event in events} == {run}
+
+
+async def test_a_follower_in_another_process_hears_too(
+    here: Events, there: Events, thread: UUID, run: UUID
+) -> None:
+    async with (
+        there.follow(thread, START, replay=True) as follower,
+        here.write(thread, run, 1) as writer,
+    ):
+        for number in range(50):
+            writer.put("custom", str(number).encode())
+            await asyncio.sleep(0.001)
+        events = await take(follower, 50)
+    assert [int(event.data) for event in events] == list(range(50))
+
+
+@pytest.mark.parametrize("after", range(6))
+async def test_following_can_begin_after_any_event(
+    here: Events, there: Events, thread: UUID, run: UUID, after: int
+) -> None:
+    async with here.write(thread, run, 1) as writer:
+        for number in range(1, 6):
+            writer.put("custom", str(number).encode())
+        for events in (here, there):
+            await writer.flush()
+            async with events.follow(thread, (1, after), replay=True) as follower:
+                seen = [int(event.data) for event in await take(follower, 5 - after)]
+                assert seen == list(range(after + 1, 6))
+                assert await follower.next(0) is None
+
+
+async def test_following_from_now_leaves_out_the_past(
+    here: Events, there: Events, thread: UUID, run: UUID
+) -> None:
+    async with here.write(thread, run, 1) as writer:
+        writer.put("custom", b"old")
+        for events in (here, there):
+            position = await events.last(thread)
+            async with events.follow(thread, position, replay=False) as follower:
+                writer.put("custom", b"new")
+                assert [event.data for event in await take(follower, 1)] == [b"new"]
+
+
+async def test_events_of_a_superseded_claim_are_refused(
+    here: Events, there: Events, thread: UUID, run: UUID
+) -> None:
+    async with here.write(thread, run, 1) as old, there.write(thread, run, 2) as new:
+        old.put("custom", b"before")
+        await old.flush()
+        new.put("custom", b"after")
+        await new.flush()
+        old.put("custom", b"zombie")
+        await old.flush()
+    events = await here.read(thread, START)
+    assert [(event.id, event.data) for event in events] == [("1-1", b"before"), ("2-1", b"after")]
+    assert await here.read(thread, behind_epoch(1)) == events[1:]
+
+
+async def test_a_slow_follower_loses_nothing(here: Events, thread: UUID, run: UUID) -> None:
+    count = INBOX + PAGE + 1
+    async with (
+        here.write(thread, run, 1) as writer,
+        here.follow(thread, START, replay=True) as follower,
+    ):
+        for number in range(count):
+            writer.put("custom", str(number).encode())
+        events = await take(follower, count)
+    assert [int(event.data) for event in events] == list(range(count))
+
+
+async def test_a_check_wakes_followers_everywhere(
+    here: Events, there: Events, thread: UUID
+) -> None:
+    async with AsyncExitStack() as stack:
+        followers = [
+            await stack.enter_async_context(events.follow(thread, START, replay=False))
+            for events in (here, there)
+        ]
+        for follower in followers:
+            assert await follower.next(5) is None  # it may have ended before they came
+        waiting = [asyncio.create_task(follower.next(60)) for follower in followers]
+        await asyncio.sleep(0.1)
+        assert not any(task.done() for task in waiting)
+        await here.check(thread)
+        assert await asyncio.wait_for(asyncio.gather(*waiting), 5) == [None, None]
+
+
+async def test_a_cancel_reaches_every_process(here: Events, there: Events, run: UUID) -> None:
+    heard: asyncio.Queue[tuple[str, UUID]] = asyncio.Queue()
+    here.on_cancel = lambda run_id: heard.put_nowait(("here", run_id))
+    there.on_cancel = lambda run_id: heard.put_nowait(("there", run_id))
+    await asyncio.sleep(0.1)
+    await here.cancel(run)
+    async with asyncio.timeout(5):
+        found = {await heard.get(), await heard.get(), await heard.get()}
+    assert found == {("here", run), ("there", run)}
+
+
+async def test_a_thread_that_is_gone_is_forgotten(here: Events, thread: UUID, run: UUID) -> None:
+    async with here.write(thread, run, 1) as writer:
+        writer.put("custom", b"1")
+    await here.forget(thread)
+    assert await here.read(thread, START) == []
+
+
+async def test_without_redis_followers_here_still_hear(
+    unused_tcp_port: int, thread: UUID, run: UUID
+) -> None:
+    nowhere = redis.asyncio.Redis(port=unused_tcp_port)
+    events = Events(nowhere)
+    async with (
+        events.write(thread, run, 1) as writer,
+        events.follow(thread, START, replay=True) as follower,
+    ):
+        writer.put("custom", b"1")
+        assert [event.data for event in await take(follower, 1)] == [b"1"]
+    await events.close()
+    await nowhere.aclose()
+
+
+@pytest.mark.parametrize(
+    ("text", "position"),
+    [("3-14", (3, 14)), ("0-0", (0, 0)), ("-1", None), ("bogus", None), ("1-x", None), ("", None)],
+)
+def test_an_event_id_names_a_position(text: str, position: tuple[int, int] | None) -> None:
+    assert parse_position(text) == position
