@@ -2,7 +2,8 @@
 
 `users.lock`: a shared `flock` for as long as a process uses the server. `watch.lock`: held by the
 watcher, for life. Whoever finds the watch lock free takes it and hands it to a new watcher, so
-there is never more than one, and one that was killed is replaced by any user that is left.
+there is never more than one, and one that was killed is replaced by any user that is left. The
+watch file is empty until its watcher has got rid of what an earlier one left, and serves.
 """
 
 import fcntl
@@ -54,6 +55,7 @@ class SharedServer:
         self._place = place
         self._server = server
         self._users: int | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
         self._released = threading.Event()
         self._guard = threading.Thread(target=self._keep_watched, daemon=True)
 
@@ -111,17 +113,16 @@ class SharedServer:
             time.sleep(_POLL_SECONDS)
 
     def _start(self, deadline: float) -> None:
-        watchers = 0
         while True:
-            watchers += self._watch()
-            if self._server.answers(self.sockets):
+            self._watch()
+            if self._serves() and self._server.answers(self.sockets):
                 return
-            if watchers > 1 or time.monotonic() > deadline:
-                raise ConfigError(
-                    f"{self.folder}: the server does not start. Set {self._server.setting} "
-                    f"to use your own. The end of its log:\n{self._log_end()}"
-                )
+            if time.monotonic() > deadline:
+                raise self._no_start()
             time.sleep(_POLL_SECONDS)
+
+    def _serves(self) -> bool:
+        return (self.folder / "watch.lock").stat().st_size > 0
 
     def _watched(self) -> bool:
         lock = self._open("watch.lock")
@@ -130,18 +131,22 @@ class SharedServer:
         finally:
             os.close(lock)
 
-    def _watch(self) -> bool:
-        """Start a watcher unless there is one; whether it did."""
+    def _watch(self) -> None:
+        """Start a watcher unless there is one, or ours has given up."""
         lock = self._open("watch.lock")
         try:
             if not _locked(lock, fcntl.LOCK_EX):
-                return False
-            self._spawn(lock, self._server.prepare(self._place, self.folder, self.sockets))
-            return True
+                return
+            ended, self._watcher = self._watcher, None
+            if ended and ended.wait() > 0:  # gave up; a negative status is a kill
+                raise self._no_start()
+            os.ftruncate(lock, 0)
+            command = self._server.prepare(self._place, self.folder, self.sockets)
+            self._watcher = self._spawn(lock, command)
         finally:
             os.close(lock)
 
-    def _spawn(self, lock: int, command: watch.Command) -> None:
+    def _spawn(self, lock: int, command: watch.Command) -> subprocess.Popen[bytes]:
         """A watcher in a session of its own, which inherits the lock and nothing else."""
         program = [sys.executable, "-I", "-S", watch.__file__, str(self.folder), str(lock)]
         inherited = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
@@ -162,6 +167,7 @@ class SharedServer:
         finally:
             os.close(log)
         threading.Thread(target=watcher.wait, daemon=True).start()  # leaves no zombie
+        return watcher
 
     def _keep_watched(self) -> None:
         pause = _GUARD_SECONDS
@@ -183,9 +189,12 @@ class SharedServer:
         self._place.own(descriptor)
         return descriptor
 
-    def _log_end(self) -> str:
-        lines = (self.folder / "server.log").read_text(errors="replace").splitlines()
-        return "\n".join(lines[-10:])
+    def _no_start(self) -> ConfigError:
+        log = (self.folder / "server.log").read_text(errors="replace").splitlines()
+        return ConfigError(
+            f"{self.folder}: the server does not start. Set {self._server.setting} "
+            "to use your own. The end of its log:\n" + "\n".join(log[-10:])
+        )
 
 
 def _locked(descriptor: int, kind: int) -> bool:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypedDict
 
 _PR_SET_PDEATHSIG = 1
-_HOPELESS = 5
+_ATTEMPTS = 5
 """After so many deaths in a row within a second of the start, the watcher gives up."""
 _PATIENCE = 20.0
 """Seconds a server may take to stop cleanly before it is killed."""
@@ -42,8 +42,9 @@ class Command(TypedDict):
 class Watcher:
     """Runs the command, and again when it dies, until told to stop."""
 
-    def __init__(self, command: Command) -> None:
+    def __init__(self, command: Command, watch_lock: int) -> None:
         self.command = command
+        self.watch_lock = watch_lock
         self.server: subprocess.Popen[bytes] | None = None
         self.stopping = False
         self.lock = threading.Lock()
@@ -52,7 +53,7 @@ class Watcher:
     def run(self) -> bool:
         """Start the server, reap it, start it again; True when stopped, False when hopeless."""
         failures = 0
-        while failures < _HOPELESS:
+        while failures < _ATTEMPTS:
             clear_remains(self.command)
             begun = time.monotonic()
             server = self._start()
@@ -85,6 +86,7 @@ class Watcher:
             self.server = subprocess.Popen(  # noqa: S603 - our own command
                 self.command["arguments"], stdin=subprocess.DEVNULL, preexec_fn=self._die_with_us
             )
+            os.pwrite(self.watch_lock, b"serving\n", 0)
             return self.server
 
     def _die_with_us(self) -> None:
@@ -150,7 +152,7 @@ def main(folder: Path, watch_lock: int, command: Command) -> int:
         os.setgroups([])
         os.setgid(gid)
         os.setuid(uid)
-    watcher = Watcher(command)
+    watcher = Watcher(command, watch_lock)
     threading.Thread(target=stop_without_users, args=(users, watcher), daemon=True).start()
     return 0 if watcher.run() else 1
 
