@@ -22,6 +22,8 @@ from tools._runtime import Toolbox
 
 SURE = 0.6
 """Below this a tool's intent may as well be a question: search too."""
+FAINT = 0.5
+"""Below this a message that names nothing is taken for a question."""
 TALK = ("knowledge", "smalltalk", "out_of_scope")
 
 
@@ -47,12 +49,16 @@ class LocalIntents:
     """The classifier trained on our seeds and on the tools' own examples."""
 
     classifier: Classifier
+    toolbox: Toolbox
 
     async def __call__(
         self, messages: Sequence[AnyMessage], locale: str, config: RunnableConfig
     ) -> tuple[Request, Usage | None]:
-        found = await self.classifier.classify(messages[-1].text)
-        return request(found.intent, found.confidence, locale, strange=found.out_of_scope), None
+        said = messages[-1].text
+        found = await self.classifier.classify(said, top=len(self.toolbox.tools) + len(TALK))
+        intent, confidence = chosen(found.scores, named=bool(self.toolbox.mentioned(said)))
+        strange = found.out_of_scope and intent in TALK
+        return request(intent, confidence, locale, strange=strange), None
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,20 @@ class ModelIntents:
         return request(said["intent"], said["confidence"], said["language"]), usage
 
 
+def chosen(scores: Mapping[str, float], *, named: bool) -> tuple[str, float]:
+    """The intent that a likelihood for each amounts to.
+
+    A message that names an order is about that order; one that names nothing and only faintly
+    resembles a request is a question: a search is better than a demand for an e-mail address.
+    """
+    best = max(scores, key=lambda name: scores[name])
+    if named and best in TALK:
+        best = max((name for name in scores if name not in TALK), key=lambda name: scores[name])
+    if not named and best not in TALK and scores[best] < FAINT:
+        best = "knowledge"
+    return best, scores[best]
+
+
 def request(intent: str, confidence: float, language: str, *, strange: bool = False) -> Request:
     """The request that an intent amounts to."""
     out = strange or intent == "out_of_scope"
@@ -108,4 +128,5 @@ async def open_intents(
         return ModelIntents(small, settings.small_model, described)
     seeds = json.loads(files("nodes").joinpath("seeds.json").read_text(encoding="utf-8"))
     examples = {name: list(t.examples) for name, t in toolbox.tools.items() if t.examples} | seeds
-    return LocalIntents(await train_or_load(examples, encoder, settings.data / "models"))
+    classifier = await train_or_load(examples, encoder, settings.data / "models")
+    return LocalIntents(classifier, toolbox)

@@ -23,23 +23,29 @@ def test_every_file_that_readme_points_at_exists() -> None:
 
 def test_adding_a_tool_is_the_file_and_the_test_that_readme_shows(tmp_path: Path) -> None:
     blocks = dict(re.findall(r"```python\n# (t\S+\.py)\n(.*?)```", README, re.S))
-    shutil.copytree(
-        ROOT / "tools", tmp_path / "tools", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    no_cache = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "tools", tmp_path / "tools", ignore=no_cache)
     for name, code in blocks.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(code)
-    command = [sys.executable, "-m", "pytest", "-q", "-o", "asyncio_mode=auto", "-p", "no:cacheprovider",
-               "--import-mode=importlib", "--rootdir", str(tmp_path), "tests"]  # fmt: skip
+    here = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(tmp_path)}}
+    options = [
+        "-q",
+        "-o",
+        "asyncio_mode=auto",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(tmp_path),
+    ]
     done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        [sys.executable, "-m", "pytest", "--import-mode=importlib", *options, "tests"],
+        capture_output=True, text=True, **here,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
+    script = "from tools import load; print(*load({'crm': 0, 'http': 0}))"
     found = subprocess.run(
-        [sys.executable, "-c", "from tools import load; print(*load({'crm': 0, 'http': 0}))"],
-        cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        check=True,
-    )  # fmt: skip
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, **here
+    )
     assert "loyalty_points" in found.stdout
