@@ -64,7 +64,7 @@ class Dispatcher:
         self._executor = executor
         self._endings = endings
         self._events = events
-        self._metrics = metrics
+        self.metrics = metrics
         self._slots = slots
         self._sweep_seconds = sweep_seconds
         self._taken = 0
@@ -84,18 +84,18 @@ class Dispatcher:
         if self._stopping or self._taken >= self._slots:
             return False
         self._taken += 1
-        self._metrics.busy.set(self._taken)
+        self.metrics.busy.set(self._taken)
         return True
 
     def release(self) -> None:
         if self._taken == self._slots:
             self._room.set()  # we were full, so something may be waiting
         self._taken -= 1
-        self._metrics.busy.set(self._taken)
+        self.metrics.busy.set(self._taken)
 
     def start(self, run: Run, by: str) -> None:
         """Execute a claimed run on a reserved slot."""
-        self._metrics.claims.labels(by).inc()
+        self.metrics.claims.labels(by).inc()
         before = self._work.get(run.thread_id)
         task = asyncio.create_task(self._supervise(run, before))
         self._work[run.thread_id] = task
@@ -195,7 +195,7 @@ class Dispatcher:
                 log.warning("run %s belongs to another claim now", run.run_id)
                 return None
             finally:
-                self._metrics.run_seconds.labels(run.graph_id).observe(time.monotonic() - began)
+                self.metrics.run_seconds.labels(run.graph_id).observe(time.monotonic() - began)
                 if self._lease:
                     self._lease.release(run.run_id)
                 del self._executions[run.run_id]
@@ -231,7 +231,7 @@ class Dispatcher:
 
     def _announce(self, run: Run, ending: Ending, writer: Writer) -> None:
         """After the commit, so that whoever hears of the end also reads it."""
-        self._metrics.runs.labels(run.graph_id, ending.status).inc()
+        self.metrics.runs.labels(run.graph_id, ending.status).inc()
         if ending.status == "error":
             writer.put("error", dumps(ending.error))
         writer.put("end", dumps({"run_id": str(run.run_id), "status": ending.status}))

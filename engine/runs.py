@@ -14,7 +14,7 @@ from engine.caller import Caller
 from engine.claims import Claims, Run
 from engine.database import Connection, Pool, fetch_all, fetch_one, statements
 from engine.dispatch import Dispatcher
-from engine.errors import Conflict, Invalid, NotFound
+from engine.errors import Conflict, NotFound
 from engine.events import Events
 from engine.graphs import Graphs
 from engine.ids import new_id
@@ -246,9 +246,7 @@ class Runs:
             "kwargs": column(_kwargs(request, asked, context)),
             "delay": max(0.0, request.after_seconds),
         }
-        row = await fetch_one(conn, self._sql["insert"], args)
-        if row is None:
-            raise Invalid
+        (row,) = await fetch_all(conn, self._sql["insert"], args)
         first = {"graph_id": assistant.graph_id, "assistant_id": str(assistant.assistant_id)}
         args |= {"metadata": column(first), "config": column(merged)}
         await conn.execute(self._sql["occupy_thread"], args)

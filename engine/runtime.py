@@ -65,45 +65,63 @@ async def open_engine(
 ) -> AsyncIterator[Engine]:
     """Compile the graphs and, unless the role is `api`, execute runs and background jobs.
 
-    The tables must be there. On exit runs at work get `drain_seconds` and are then handed over.
+    `handlers` do the background jobs of their names. The tables must be there. On exit, runs at
+    work get `drain_seconds` and are then handed over.
     """
     async with AsyncExitStack() as stack:
         checkpointer = await stack.enter_async_context(open_checkpointer(database_url))
         jobs = await stack.enter_async_context(open_jobs(pool, database_url, handlers or {}))
-        metrics, compiled, events = Metrics(), Graphs(graphs, checkpointer), Events(redis)
+        events, compiled = Events(redis), Graphs(graphs, checkpointer)
         stack.push_async_callback(events.close)
         worker = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         claims = Claims(pool, jobs, worker, settings.lease_seconds)
-        dispatcher = Dispatcher(
-            claims,
-            Executor(compiled),
-            Endings(compiled),
-            events,
-            metrics,
-            slots=0 if settings.role == "api" else settings.slots,
-            sweep_seconds=settings.lease_seconds / 3,
-        )
-        threads, assistants = Threads(pool, events, checkpointer), Assistants(pool, compiled)
-        await assistants.register_graphs()
-        runs = Runs(pool, jobs, events, threads, assistants, compiled, claims, dispatcher)
+        dispatcher = _dispatcher(settings, claims, compiled, events)
+        engine = _engine(pool, jobs, events, compiled, claims, dispatcher)
+        await engine.assistants.register_graphs()
         await stack.enter_async_context(_in_background(events.listen()))
         if settings.role != "api":
             lease = Lease(database_url, worker, settings.lease_seconds, dispatcher.on_beat)
             await stack.enter_async_context(
                 _working(settings, dispatcher, jobs, lease, background=bool(handlers))
             )
-        yield Engine(
-            assistants=assistants,
-            threads=threads,
-            states=States(threads, compiled),
-            runs=runs,
-            watch=Watch(runs, threads, events),
-            graphs=compiled,
-            jobs=jobs,
-            metrics=metrics,
-            claims=claims,
-            pool=pool,
-        )
+        yield engine
+
+
+def _dispatcher(settings: Settings, claims: Claims, graphs: Graphs, events: Events) -> Dispatcher:
+    return Dispatcher(
+        claims,
+        Executor(graphs),
+        Endings(graphs),
+        events,
+        Metrics(),
+        slots=0 if settings.role == "api" else settings.slots,
+        sweep_seconds=settings.lease_seconds / 3,
+    )
+
+
+def _engine(
+    pool: Pool,
+    jobs: Jobs,
+    events: Events,
+    graphs: Graphs,
+    claims: Claims,
+    dispatcher: Dispatcher,
+) -> Engine:
+    assistants = Assistants(pool, graphs)
+    threads = Threads(pool, events, graphs.checkpointer)
+    runs = Runs(pool, jobs, events, threads, assistants, graphs, claims, dispatcher)
+    return Engine(
+        assistants=assistants,
+        threads=threads,
+        states=States(threads, graphs),
+        runs=runs,
+        watch=Watch(runs, threads, events),
+        graphs=graphs,
+        jobs=jobs,
+        metrics=dispatcher.metrics,
+        claims=claims,
+        pool=pool,
+    )
 
 
 @asynccontextmanager

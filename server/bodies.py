@@ -30,6 +30,17 @@ class Body(BaseModel):
         return data
 
 
+class Checkpoint(Body):
+    """A place in a thread's history; which thread is not for it to say."""
+
+    checkpoint_id: str | None = None
+    checkpoint_ns: str | None = None
+    checkpoint_map: dict[str, str] | None = None
+
+    def pointer(self) -> Object:
+        return self.model_dump(exclude_none=True)
+
+
 class Paged(Body):
     """A search: which page, in which order, which fields."""
 

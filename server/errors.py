@@ -4,7 +4,7 @@ import logging
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from psycopg import OperationalError
+from psycopg import DataError, OperationalError
 from starlette.responses import JSONResponse, Response
 
 from engine import errors
@@ -49,6 +49,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(FrontdeskError)
     async def ours(_: Request, error: FrontdeskError) -> Response:
         return problem(error)
+
+    @app.exception_handler(DataError)
+    async def unstorable(_: Request, error: DataError) -> Response:
+        return problem(errors.Invalid(f"The database cannot hold this: {error}"))
 
     @app.exception_handler(OperationalError)
     async def away(_: Request, error: OperationalError) -> Response:

@@ -1,6 +1,6 @@
 """The body that asks for a run."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import Field, field_validator
@@ -8,11 +8,34 @@ from pydantic import Field, field_validator
 from engine.errors import Invalid
 from engine.execution import NATIVE
 from engine.runs import RunRequest, Strategy
-from server.bodies import Body, Object
+from server.bodies import Body, Checkpoint, Object
 
 Nodes = Literal["*"] | list[str]
 
 _IGNORED = frozenset({"tools", "lifecycle"})  # newer clients ask for them; they need nothing
+
+
+class Send(Body):
+    """A node to go to, with an input of its own."""
+
+    node: str
+    input: Any = None
+
+
+class Command(Body):
+    """What to do at an interrupt, or instead of an input."""
+
+    update: Object | list[tuple[str, Any]] | None = None
+    resume: Any = None
+    goto: str | Send | list[str | Send] | None = None
+
+
+class Config(Body):
+    """The part of a RunnableConfig that a client may set."""
+
+    configurable: Object = Field(default_factory=dict)
+    tags: list[str] | None = None
+    recursion_limit: Annotated[int, Field(ge=1)] | None = None
 
 
 class RunBody(Body):
@@ -20,11 +43,11 @@ class RunBody(Body):
 
     assistant_id: str
     input: Any = None
-    command: Object | None = None
-    config: Object = Field(default_factory=dict)
+    command: Command | None = None
+    config: Config = Field(default_factory=Config)
     context: Object | None = None
     metadata: Object = Field(default_factory=dict)
-    checkpoint: Object | None = None
+    checkpoint: Checkpoint | None = None
     checkpoint_id: UUID | None = None
     stream_mode: str | list[str] = Field("values", validate_default=True)
     stream_subgraphs: bool = False
@@ -53,14 +76,15 @@ class RunBody(Body):
         """Raises `Invalid` for what this server cannot do."""
         if self.webhook is not None:
             raise Invalid("webhook: this server sends none")
-        checkpoint = self.checkpoint
+        checkpoint = self.checkpoint.pointer() if self.checkpoint else None
         if checkpoint is None and self.checkpoint_id is not None:
             checkpoint = {"checkpoint_id": str(self.checkpoint_id)}
+        command = self.command.model_dump(exclude_none=True) if self.command else None
         return RunRequest(
             assistant_id=self.assistant_id,
             input=self.input,
-            command=self.command,
-            config=self.config,
+            command=command,
+            config=self.config.model_dump(exclude_none=True),
             context=self.context,
             metadata=self.metadata,
             checkpoint=checkpoint,

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from engine.errors import BadRequest
 from engine.ids import parse_uuid
 from engine.threads import Thread, ThreadQuery
-from server.bodies import Asking, Body, Json, Limit, Object, Paged, TheEngine, moment
+from server.bodies import Asking, Body, Checkpoint, Json, Limit, Object, Paged, TheEngine, moment
 
 router = APIRouter(prefix="/threads", tags=["Threads"])
 
@@ -68,7 +68,7 @@ class Search(Count, Paged):
 class StateAt(Body):
     """The state at a checkpoint."""
 
-    checkpoint: Object
+    checkpoint: Checkpoint
     subgraphs: bool = False
 
 
@@ -77,8 +77,13 @@ class Update(Body):
 
     values: Any = None
     as_node: str | None = None
-    checkpoint: Object | None = None
+    checkpoint: Checkpoint | None = None
     checkpoint_id: str | None = None
+
+    def at(self) -> Object | None:
+        if self.checkpoint:
+            return self.checkpoint.pointer()
+        return {"checkpoint_id": self.checkpoint_id}
 
 
 class History(Body):
@@ -87,12 +92,13 @@ class History(Body):
     limit: Limit = 10
     before: str | Object | None = None
     metadata: Object | None = None
-    checkpoint: Object | None = None
+    checkpoint: Checkpoint | None = None
 
     def before_id(self) -> str | None:
         if not isinstance(self.before, dict):
             return self.before
-        found = (self.before.get("configurable") or self.before).get("checkpoint_id")
+        inner = self.before.get("configurable")
+        found = (inner if isinstance(inner, dict) else self.before).get("checkpoint_id")
         return found if isinstance(found, str) else None
 
 
@@ -163,15 +169,16 @@ async def state_at(
 async def state_at_checkpoint(
     thread_id: UUID, body: StateAt, caller: Asking, engine: TheEngine
 ) -> Json:
-    found = await engine.states.get(caller, thread_id, body.checkpoint, subgraphs=body.subgraphs)
+    found = await engine.states.get(
+        caller, thread_id, body.checkpoint.pointer(), subgraphs=body.subgraphs
+    )
     return Json(found)
 
 
 @router.post("/{thread_id}/state")
 async def update(thread_id: UUID, body: Update, caller: Asking, engine: TheEngine) -> Json:
-    at = body.checkpoint or {"checkpoint_id": body.checkpoint_id}
     written = await engine.states.update(
-        caller, thread_id, body.values, as_node=body.as_node, checkpoint=at
+        caller, thread_id, body.values, as_node=body.as_node, checkpoint=body.at()
     )
     return Json(written)
 
@@ -184,7 +191,7 @@ async def history(thread_id: UUID, body: History, caller: Asking, engine: TheEng
         limit=body.limit,
         before=body.before_id(),
         metadata=body.metadata,
-        checkpoint=body.checkpoint,
+        checkpoint=body.checkpoint.pointer() if body.checkpoint else None,
     )
     return Json(found)
 

@@ -258,6 +258,12 @@ async def test_unknown_graphs_and_assistants_differ(client: LangGraphClient, tid
         {"multitask_strategy": "bogus"},
         {"checkpoint_id": "abc"},
         {"config": 1},
+        {"config": {"configurable": 1}},
+        {"config": {"recursion_limit": 0}},
+        {"checkpoint": {"checkpoint_id": 1}},
+        {"command": {"goto": {"input": 1}}},
+        {"after_seconds": 1e300},
+        {"webhook": "https://example.com/hook"},
         {"assistant_id": None},
         {"context": {"pace": "quick"}},
     ],
@@ -266,13 +272,12 @@ async def test_unknown_graphs_and_assistants_differ(client: LangGraphClient, tid
 async def test_a_wrong_request_changes_nothing(
     raw: httpx.AsyncClient, client: LangGraphClient, tid: str, wrong: dict[str, Any]
 ) -> None:
-    run_id = await started(client, tid)
-    body = {"assistant_id": "work", "input": {}, "multitask_strategy": "interrupt", **wrong}
+    run: Any = await client.runs.create(tid, "work", input=SLOW, after_seconds=60)
+    body = {"assistant_id": "work", "input": {}, "multitask_strategy": "rollback", **wrong}
     response = await raw.post(f"/threads/{tid}/runs", json=body)
     assert response.status_code == 422
     assert isinstance(response.json()["detail"], str)
-    assert [run["status"] for run in await client.runs.list(tid)] == ["running"]
-    await client.runs.cancel(tid, run_id)
+    assert await client.runs.list(tid) == [run]
 
 
 async def test_nulls_and_unknown_fields_are_accepted(raw: httpx.AsyncClient, tid: str) -> None:
@@ -301,6 +306,13 @@ async def test_context_and_configurable_mirror_each_other(
     assert run["kwargs"]["config"]["recursion_limit"] == 9
     run = await client.runs.create(tid, "work", input={"mode": "done"}, context={"pace": 4})
     assert run["kwargs"]["config"]["configurable"]["pace"] == 4
+
+
+async def test_a_command_may_send_an_input_to_a_node(client: LangGraphClient, tid: str) -> None:
+    await client.runs.wait(tid, "work", input={"mode": "done"})
+    command: Any = {"goto": [{"node": "done", "input": {}}, "done"], "update": [["mode", "child"]]}
+    values: Any = await client.runs.wait(tid, "work", command=command)
+    assert values == {"mode": "child", "steps": ["prep", "done", "done", "done"]}
 
 
 async def test_a_run_stops_before_and_after_nodes(client: LangGraphClient, tid: str) -> None:

@@ -324,3 +324,25 @@ async def test_text_that_a_database_cannot_hold_is_no_error(
     assert thread["metadata"]["name"] == "a\ufffdb"
     assert thread["values"]["topic"] == "x\ufffdy"
     assert await client.threads.count(values={"topic": "x\ufffdy"}) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/threads/search", {"offset": 10**30}),
+        ("/threads/search", {"metadata": [1]}),
+        ("/threads/{tid}/state/checkpoint", {}),
+        ("/threads/{tid}/state/checkpoint", {"checkpoint": {"checkpoint_id": 1}}),
+        ("/threads/{tid}/history", {"before": {"configurable": {"checkpoint_id": "a\0"}}}),
+        ("/threads/{tid}/history", {"limit": "many"}),
+        ("/threads/{tid}/state", {"values": {}, "as_node": 1}),
+    ],
+    ids=str,
+)
+async def test_what_makes_no_sense_is_refused_not_crashed_on(
+    raw: httpx.AsyncClient, client: LangGraphClient, tid: str, path: str, body: dict[str, Any]
+) -> None:
+    await client.runs.wait(tid, "work", input={"mode": "done"})
+    response = await raw.post(path.format(tid=tid), json=body)
+    assert response.status_code == 422
+    assert isinstance(response.json()["detail"], str)
