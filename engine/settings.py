@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     )
     passages: int = Field(5, ge=1, le=50, description="Passages retrieved for a question.")
     dense_weight: float = Field(
-        0.65, ge=0, le=1, description="Weight of meaning against words when passages are ranked."
+        0.7, ge=0, le=1, description="Weight of meaning against words when passages are ranked."
     )
     slots: int = Field(16, ge=1, description="Runs one process executes at a time.")
     lease_seconds: float = Field(

@@ -142,7 +142,7 @@ class Knowledge:
 
 @asynccontextmanager
 async def open_knowledge(
-    database_url: str, pool: Pool, encoder: Encoder, *, dense_weight: float = 0.65
+    database_url: str, pool: Pool, encoder: Encoder, *, dense_weight: float = 0.7
 ) -> AsyncIterator[Knowledge]:
     """Knowledge on a migrated database.
 

@@ -1,5 +1,6 @@
 """The tables of one vector size, and langchain-postgres opened on them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -50,9 +51,8 @@ def queries(dimensions: int) -> Mapping[str, Composed]:
     }
 
 
-async def prepare(pool: Pool, dimensions: int) -> None:
+async def prepare(pool: Pool, sql: Mapping[str, Composed], dimensions: int) -> None:
     """Create the chunk table and passage view of this vector size, once."""
-    sql = queries(dimensions)
     async with pool.connection() as conn, conn.transaction():
         await conn.execute(sql["lock"], {"key": "knowledge tables"})
         found = await conn.execute(sql["prepared"], {"view": f"{SCHEMA}.passages_{dimensions}"})
@@ -69,7 +69,8 @@ async def open_tables(
     database_url: str, pool: Pool, embeddings: Embeddings, dimensions: int
 ) -> AsyncIterator[Tables]:
     """Statements and vector stores; langchain-postgres brings its own small connection pool."""
-    await prepare(pool, dimensions)
+    sql = await asyncio.to_thread(queries, dimensions)
+    await prepare(pool, sql, dimensions)
 
     async def connect() -> AsyncConnection[Any]:
         return await AsyncConnection.connect(database_url, prepare_threshold=None)
@@ -96,6 +97,6 @@ async def open_tables(
             metadata_columns=["document", "title", "heading", "url", "ordinal"],
             index_query_options=Filtered(),
         )
-        yield Tables(queries(dimensions), chunks, passages)
+        yield Tables(sql, chunks, passages)
     finally:
         await engine.dispose()

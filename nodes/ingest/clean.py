@@ -1,5 +1,6 @@
 """Bring every text into one shape, and find the documents that have not changed."""
 
+import asyncio
 import re
 import unicodedata
 from dataclasses import dataclass, replace
@@ -33,7 +34,7 @@ class Clean:
         done, total = 0, (await stage.progress()).loaded
         while drafts := await stage.waiting("loaded"):
             for draft in drafts:
-                tidied = tidy_draft(draft)
+                tidied = await asyncio.to_thread(tidy_draft, draft)
                 if tidied.body:
                     await stage.clean(tidied)
                 else:

@@ -148,10 +148,10 @@ async def test_a_message_of_four_hundred_words_costs_no_more_than_a_question(kno
     await knowledge.search("warm up", tenant="shop")
     started = perf_counter()
     assert len(await knowledge.search(" ".join(words), tenant="shop")) == 5
-    assert perf_counter() - started < 0.6
+    assert perf_counter() - started < 1
     started = perf_counter()
     assert await knowledge.search("word1 " * 200_000, tenant="shop")
-    assert perf_counter() - started < 0.6
+    assert perf_counter() - started < 1
     assert max(len(text) for text in knowledge.encoder.seen) <= 2000
 
 
