@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 _WINDOW = 60
 _REDIS_SECONDS = 0.5
+_REST_SECONDS = 10.0  # before Redis is asked again after it did not answer
 
 
 class Bodies:
@@ -77,10 +78,11 @@ class RateLimit:
     def __init__(self, app: ASGIApp, per_minute: int) -> None:
         self._app = app
         self._per_minute = per_minute
+        self._down_until = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller: Caller | None = scope.get("state", {}).get("caller")
-        if scope["type"] == "http" and caller and caller is not LOCAL:
+        if caller and caller is not LOCAL and time.monotonic() >= self._down_until:
             try:
                 await self._count(scope["app"].state.redis, caller)
             except Busy as error:
@@ -99,6 +101,7 @@ class RateLimit:
                 count, _ = await pipe.execute()
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("requests are not counted, Redis is away: %s", error)
+            self._down_until = time.monotonic() + _REST_SECONDS
             return
         if count > self._per_minute:
             raise Busy(
