@@ -8,12 +8,15 @@ from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
-from nodes.caller import context_of
+from nodes.caller import caller, context_of
 from nodes.intents import SURE
 from nodes.resources import Provider, Resources
 from nodes.state import Request, State, Update
 from nodes.usage import run_id
 from tools import Context
+
+KNOWN = 0.45
+"""Cosine of question and passage from which on a strange question is one for the documents."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,29 @@ class Classify:
         resources = await self.open()
         locale = context_of(runtime).locale
         request, usage = await resources.intents(state.messages, locale, config)
+        if request["out_of_scope"] and await self._known(resources, state, config, locale):
+            request["intent"], request["out_of_scope"], request["knowledge"] = (
+                "knowledge",
+                False,
+                True,
+            )
         request = continued(request, state)
         reads = planned(resources, state, request, run_id(config))
         return {"request": request, "reads": reads, "open_request": None, "usage": usage}
+
+    async def _known(
+        self, resources: Resources, state: State, config: RunnableConfig, locale: str
+    ) -> bool:
+        """Whether the documents speak of it: a classifier cannot know what was ingested."""
+        who = caller(config, resources.settings)
+        found = await resources.knowledge.search(
+            state.messages[-1].text,
+            tenant=who.tenant,
+            permissions=who.permissions,
+            locale=locale,
+            k=1,
+        )
+        return any(passage.similarity >= KNOWN for passage in found)
 
 
 def continued(request: Request, state: State) -> Request:

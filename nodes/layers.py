@@ -38,7 +38,7 @@ _NAME = re.compile(r"\b[A-Z][a-z]{2,}(?:\s+[A-Z][a-z]{2,})+")
 _SECRET = re.compile(
     r"\b(?:sk|pk)[-_][A-Za-z0-9_-]{12,}|\bAKIA[0-9A-Z]{12,}|BEGIN [A-Z ]*PRIVATE KEY"
     r"|\beyJ[\w-]{8,}\.|(?i:\bbearer\s+[\w.-]{12,})"
-    r"|(?i:\b(?:password|api[ _]key)\s*(?:is|:|=)\s*\S+)"
+    r"|(?i:\b(?:password|api[ _]key)\s*(?:is|:|=)\s*(?=\S*\d)\S{6,})"
 )
 _DEED = (
     r"(?:cancel|refund|chang|updat|modif|return|exchang|replac|issu|creat|open|escalat|transfer|process"

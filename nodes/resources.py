@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import Context
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from httpx import AsyncClient
+from openai import DefaultAsyncHttpxClient
 
 from engine.database import Pool, migrate, open_pool
 from engine.embedded import open_servers
@@ -51,12 +52,16 @@ async def open_resources(
     """Migrate, load the models, find the tools, open the knowledge base."""
     await migrate(pool, "engine")
     await migrate(pool, "tools._crm")
-    encoder = await open_encoder(settings.embedding_model, settings)
     crm = PostgresCrm(pool)
     identities = Identities(pool)
     local = settings.small_model.startswith("local:")
-    small = None if local else open_chat(settings.small_model, settings)
-    async with open_knowledge(database_url, pool, encoder) as knowledge, AsyncClient() as http:
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(AsyncClient())
+        # A client of our own: the one that langchain-openai shares belongs to no event loop.
+        hosted = await stack.enter_async_context(DefaultAsyncHttpxClient())
+        encoder = await open_encoder(settings.embedding_model, settings, http_client=hosted)
+        knowledge = await stack.enter_async_context(open_knowledge(database_url, pool, encoder))
+        small = None if local else open_chat(settings.small_model, settings, http_client=hosted)
         toolbox = Toolbox(load({"crm": crm, "http": http}), pool, identities)
         resources = Resources(
             settings=settings,
@@ -67,7 +72,7 @@ async def open_resources(
             identities=identities,
             crm=crm,
             intents=await open_intents(settings, toolbox, encoder, small),
-            large=open_chat(settings.large_model, settings, encoder=encoder),
+            large=open_chat(settings.large_model, settings, encoder=encoder, http_client=hosted),
             small=small,
         )
         await prepare(resources)

@@ -35,7 +35,7 @@ UNANSWERED = (
 )
 OUT_OF_SCOPE = "I am sorry, that is nothing I can help with."
 SMALL_TALK = "Hello! How can I help you today?"
-FIT = 0.55
+FIT = 0.45
 """Least cosine + .3 term share of the best sentence, with an encoder."""
 SHARE = 0.4
 """Least share of the question's rare words in the best sentence, without one."""
