@@ -1,0 +1,1 @@
+"""Measures what the README claims; each module is a command that prints its figures."""
