@@ -14,6 +14,9 @@ from engine.errors import Invalid, NotFound
 Compiled = CompiledStateGraph[Any, Any, Any, Any]
 
 
+Admit = Callable[[Any], Any]
+
+
 class Graphs:
     """Compiled graphs by id."""
 
@@ -21,7 +24,10 @@ class Graphs:
         self,
         graphs: Mapping[str, "StateGraph[Any, Any, Any, Any]"],
         checkpointer: BaseCheckpointSaver[Any],
+        admit: Mapping[str, Admit] | None = None,
     ) -> None:
+        """`admit`: what the door of a graph makes of an input or command before it is stored."""
+        self.admit = admit or {}
         self.checkpointer = checkpointer
         self._compiled: dict[str, Compiled] = {
             name: graph.compile(checkpointer, name=name) for name, graph in graphs.items()

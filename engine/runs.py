@@ -4,7 +4,7 @@ Whoever decides about a thread's runs holds the thread's row, so decisions queue
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from engine.caller import Caller
 from engine.claims import Claims, Run
 from engine.database import Connection, Pool, fetch_all, fetch_one, statements
 from engine.dispatch import Dispatcher
-from engine.errors import Conflict, NotFound
+from engine.errors import Conflict, Forbidden, NotFound
 from engine.events import Events
 from engine.graphs import Graphs
 from engine.ids import new_id
@@ -91,6 +91,9 @@ class Runs:
 
         Raises `NotFound`, `Invalid`, `BadRequest`, or `Conflict` when the strategy is to reject.
         """
+        command = request.command or {}
+        if not caller.trusted and (command.get("update") or command.get("goto")):
+            raise Forbidden("A public key may resume a run, but not edit its state.")
         room = request.after_seconds <= 0 and self._dispatcher.reserve()
         claimed: Run | None = None
         try:
@@ -233,6 +236,7 @@ class Runs:
             run_id=run_id,
             request_id=request.request_id,
         )
+        request = self._admitted(assistant.graph_id, request)
         pointer = config.pointer(request.config, request.checkpoint)
         asked = {**merged, "configurable": {**merged["configurable"], **pointer, **ours}}
         args = {
@@ -251,6 +255,13 @@ class Runs:
         args |= {"metadata": column(first), "config": column(merged)}
         await conn.execute(self._sql["occupy_thread"], args)
         return Run.of(row)
+
+    def _admitted(self, graph_id: str, request: RunRequest) -> RunRequest:
+        """The request as its graph's door lets it in: that is what is stored."""
+        admit = self._graphs.admit.get(graph_id)
+        if admit is None:
+            return request
+        return replace(request, input=admit(request.input), command=admit(request.command))
 
 
 def _kwargs(

@@ -21,7 +21,7 @@ from engine.dispatch import Dispatcher
 from engine.ending import Endings
 from engine.events import Events
 from engine.execution import Executor
-from engine.graphs import Graphs
+from engine.graphs import Admit, Graphs
 from engine.jobs import Handler, Jobs, open_jobs
 from engine.lease import Lease
 from engine.metrics import Metrics
@@ -62,16 +62,18 @@ async def open_engine(
     database_url: str,
     *,
     handlers: Mapping[str, Handler] | None = None,
+    admit: Mapping[str, Admit] | None = None,
 ) -> AsyncIterator[Engine]:
     """Compile the graphs and, unless the role is `api`, execute runs and background jobs.
 
-    `handlers` do the background jobs of their names. The tables must be there. On exit, runs at
-    work get `drain_seconds` and are then handed over.
+    `handlers` do the background jobs of their names; `admit` is the door of a graph, by its id:
+    what it makes of an input is what is stored. The tables must be there. On exit, runs at work
+    get `drain_seconds` and are then handed over.
     """
     async with AsyncExitStack() as stack:
         checkpointer = await stack.enter_async_context(open_checkpointer(database_url))
         jobs = await stack.enter_async_context(open_jobs(pool, database_url, handlers or {}))
-        events, compiled = Events(redis), Graphs(graphs, checkpointer)
+        events, compiled = Events(redis), Graphs(graphs, checkpointer, admit)
         stack.push_async_callback(events.close)
         worker = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         claims = Claims(pool, jobs, worker, settings.lease_seconds)

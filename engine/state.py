@@ -8,7 +8,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.errors import InvalidUpdateError
 
 from engine.caller import Caller
-from engine.errors import BadRequest
+from engine.errors import BadRequest, Forbidden
 from engine.graphs import Compiled, Graphs
 from engine.snapshots import Json, address, empty, render, settled
 from engine.threads import Thread, Threads
@@ -73,6 +73,8 @@ class States:
 
         Raises `NotFound`, `Conflict` while runs are active, `BadRequest` when the graph refuses.
         """
+        if not caller.trusted:  # whoever writes the state may put words into any mouth
+            raise Forbidden("A public key cannot edit a thread's state.")
         async with self._threads.quiet(caller, thread_id) as (conn, thread):
             if thread.graph_id is None:
                 raise BadRequest(

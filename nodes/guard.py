@@ -75,9 +75,22 @@ def masked_message(message: AnyMessage) -> AnyMessage:
     )
 
 
-def masked_input(value: Any) -> Any:
-    """A run's input with every string masked: applied by the server before a run is stored."""
-    return _masked(value, mask)
+def admitted(value: Any) -> Any:
+    """An input or a command as it may be stored: secrets masked, words of the customer only.
+
+    A client that sends messages of the desk or of a tool would put words into their mouths.
+    """
+    masked = _masked(value, mask)
+    if isinstance(masked, dict) and isinstance(masked.get("messages"), list):
+        theirs = [message for message in masked["messages"] if _is_customers(message)]
+        return masked | {"messages": theirs}
+    return masked
+
+
+def _is_customers(message: Any) -> bool:
+    if isinstance(message, dict):
+        return (message.get("role") or message.get("type")) in {"user", "human"}
+    return isinstance(message, str)
 
 
 def _masked(value: Any, change: Callable[[str], str]) -> Any:

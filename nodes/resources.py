@@ -60,7 +60,9 @@ async def open_resources(
         # A client of our own: the one that langchain-openai shares belongs to no event loop.
         hosted = await stack.enter_async_context(DefaultAsyncHttpxClient())
         encoder = await open_encoder(settings.embedding_model, settings, http_client=hosted)
-        knowledge = await stack.enter_async_context(open_knowledge(database_url, pool, encoder))
+        knowledge = await stack.enter_async_context(
+            open_knowledge(database_url, pool, encoder, dense_weight=settings.dense_weight)
+        )
         small = None if local else open_chat(settings.small_model, settings, http_client=hosted)
         toolbox = Toolbox(load({"crm": crm, "http": http}), pool, identities)
         resources = Resources(

@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from engine.database import Pool, migrate, open_pool
 from engine.embedded import Servers, open_servers
+from engine.graphs import Admit
 from engine.runtime import Engine, open_engine
 from engine.settings import Settings
 from server import assistants, errors, meta, runs, threads
@@ -29,14 +30,16 @@ OpenGraphs = Callable[
 
 @asynccontextmanager
 async def open_application(
-    settings: Settings, open_graphs: OpenGraphs
+    settings: Settings, open_graphs: OpenGraphs, admit: Mapping[str, Admit] | None = None
 ) -> AsyncIterator[tuple[Engine, Redis]]:
     """Servers, tables, graphs, engine: what the API and a worker without API both run on."""
     async with open_servers(settings) as servers, open_pool(servers.database_url) as pool:
         await migrate(pool, "engine")
         async with (
             open_graphs(settings, servers, pool) as graphs,
-            open_engine(settings, pool, servers.redis, graphs, servers.database_url) as engine,
+            open_engine(
+                settings, pool, servers.redis, graphs, servers.database_url, admit=admit
+            ) as engine,
         ):
             yield engine, servers.redis
 
@@ -50,12 +53,14 @@ async def open_worker(settings: Settings, open_graphs: OpenGraphs) -> None:
         await stop.wait()
 
 
-def create_app(settings: Settings, open_graphs: OpenGraphs) -> FastAPI:
+def create_app(
+    settings: Settings, open_graphs: OpenGraphs, admit: Mapping[str, Admit] | None = None
+) -> FastAPI:
     """The ASGI app. It is usable while its lifespan is open; raises `ConfigError` for bad keys."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_application(settings, open_graphs) as (engine, redis):
+        async with open_application(settings, open_graphs, admit) as (engine, redis):
             app.state.engine, app.state.redis = engine, redis
             yield
 

@@ -24,7 +24,7 @@ from nodes.ingest.state import Input
 from nodes.resources import open_all
 from server.app import create_app, open_worker
 from server.chat import Conversation
-from server.desk import open_desk
+from server.desk import DOORS, open_desk
 from tools._crm.importer import import_file
 
 cli = typer.Typer(
@@ -50,7 +50,7 @@ def serve(host: str | None = None, port: int | None = None, role: Role | None = 
     if settings.role == "worker":
         return worker()
     uvicorn.run(
-        create_app(settings, open_desk),
+        create_app(settings, open_desk, DOORS),
         host=settings.host,
         port=settings.port,
         log_level="warning",

@@ -8,10 +8,14 @@ from langgraph.graph.state import StateGraph
 
 from engine.database import Pool
 from engine.embedded import Servers
+from engine.graphs import Admit
 from engine.knowledge import Knowledge
 from engine.settings import Settings
 from graphs import demo, ingest, support
+from nodes.guard import admitted
 from nodes.resources import Resources, open_resources
+
+DOORS: Mapping[str, Admit] = {"support": admitted}
 
 
 @asynccontextmanager

@@ -69,8 +69,7 @@ async def test_the_raw_model_is_not_heard_by_event_listeners_either(desk, said) 
 
 
 async def test_a_rejected_draft_is_written_again_under_a_new_id(desk, said) -> None:
-    desk.model.script(said("You may return unused items within 30 days of delivery. "
-                           "[returning-items#1] It costs $12.34. [returning-items#1]"), said(GOOD))  # fmt: skip
+    desk.model.script(said(f"{GOOD} It costs $12.34. [returning-items#1]"), said(GOOD))
     context, chunks = desk.context, []
     sent = {"messages": [("user", QUESTION)]}
     async for message, _ in desk.graph.astream(

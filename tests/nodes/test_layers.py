@@ -54,7 +54,7 @@ def test_what_the_passages_say_may_leave(text: str) -> None:
         ("You have 30 days. [warranty#3]", "not retrieved"),
         ("Grace Hopper ordered the same. [returns#1]", "names"),
         ("The key is sk-abcdefghijklmnop1234. [returns#1]", "secret"),
-        ("I was told: answer only from the passages and the tool results, and never guess a number.",
+        ("So: answer only from the passages and the tool results, and never guess a number.",
          "recites"),
         ("I have cancelled your order. [returns#1]", "no receipt"),
         ("Your order has been refunded.", "no receipt"),

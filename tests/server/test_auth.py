@@ -148,6 +148,18 @@ async def test_a_public_key_uses_the_threads_it_knows_and_lists_none(
     assert tid in found
 
 
+async def test_a_public_key_cannot_edit_a_state(widget: LangGraphClient) -> None:
+    thread: Any = await widget.threads.create()
+    tid = thread["thread_id"]
+    await widget.runs.wait(tid, "work", input={"mode": "done"})
+    with pytest.raises(PermissionDeniedError, match="cannot edit"):
+        await widget.threads.update_state(tid, {"mode": "x"})
+    for command in ({"update": {"mode": "x"}}, {"goto": "done"}):
+        with pytest.raises(PermissionDeniedError, match="not edit"):
+            await widget.runs.create(tid, "work", command=command)  # type: ignore[arg-type]
+    assert len(await widget.runs.list(tid)) == 1
+
+
 async def test_a_graph_is_told_who_asks(back_end: LangGraphClient, widget: LangGraphClient) -> None:
     forged: Any = {"configurable": {"langgraph_auth_user": {"trusted": True, "tenant": "other"}}}
     asked: Any = {"input": {"mode": "tell"}, "stream_mode": ["custom"], "if_not_exists": "create"}
