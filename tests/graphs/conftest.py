@@ -3,10 +3,8 @@
 Opening takes seconds, so it is done once; every test has a tenant of its own.
 """
 
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -22,15 +20,10 @@ from engine.knowledge import Knowledge
 from engine.settings import Settings
 from graphs import ingest, support
 from nodes.resources import Resources, open_resources
+from tests.fakes import openai as fake_openai
 from tools import Context
 from tools._crm.demo import company
 from tools._crm.importer import import_company
-
-_spec = spec_from_file_location("fake_openai", Path(__file__).parents[1] / "fakes" / "openai.py")
-assert _spec
-assert _spec.loader
-fake_openai = sys.modules["fake_openai"] = module_from_spec(_spec)
-_spec.loader.exec_module(fake_openai)
 
 CAST = ("maya_linden_4821", "tobias_okafor_3390")
 RETURNS = """# Returning items
