@@ -3,7 +3,7 @@
 With FRONTDESK_EVAL_DATA set: trains the local classifier on the training part, 150 intents in ten
 domains, and measures on the validation part: 3,000 texts in scope, 100 out of scope. Its
 out-of-scope examples for training are not used: a desk cannot list all that it does not do.
-Exits with 1 below the limit. About five minutes and 4 GB of memory.
+Exits with 1 below the limit. About four minutes and 5 GB of memory.
 """
 
 import asyncio

@@ -6,10 +6,11 @@ Needs the extra `fast`: only `open_encoder` imports this module, and only when i
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 from onnxruntime import InferenceSession, SessionOptions
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -84,10 +85,10 @@ class _Graph:
     """Collects nodes and constants; every method returns the name of a value."""
 
     def __init__(self) -> None:
-        self._nodes: list[object] = []
-        self._constants: list[object] = []
+        self._nodes: list[NodeProto] = []
+        self._constants: list[TensorProto] = []
 
-    def add(self, operator: str, *inputs: str, outputs: int = 1, **attributes: object) -> str:
+    def add(self, operator: str, *inputs: str, outputs: int = 1, **attributes: Any) -> str:
         name = f"v{len(self._nodes)}"
         names = [name] if outputs == 1 else [f"{name}_{n}" for n in range(outputs)]
         self._nodes.append(helper.make_node(operator, inputs, names, **attributes))
