@@ -69,6 +69,7 @@ class Desk:
 @pytest.fixture(scope="module")
 def desk() -> Iterator[Desk]:
     with tempfile.TemporaryDirectory(prefix="frontdesk-e2e-") as folder:
+        Path(folder).chmod(0o755)  # as root, the servers' own account has to reach it
         served = Desk(Path(folder))
         served.start()
         yield served
