@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import httpx
 from langgraph_sdk import get_client
@@ -22,7 +21,7 @@ async def served(**settings: str) -> AsyncIterator[LangGraphClient]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="frontdesk-bench-") as folder:
-        Path(folder).chmod(0o755)  # as root, the servers' own account has to reach it
+        await asyncio.to_thread(os.chmod, folder, 0o755)  # as root, the servers' own account has to reach it
         env = {k: v for k, v in os.environ.items() if not k.startswith(("FRONTDESK_", "OPENAI_"))}
         env |= {"FRONTDESK_DATA": folder, "FRONTDESK_RATE_LIMIT": "1000000", **settings}
         command = [sys.executable, "-m", "server", "serve", "--port", str(port)]
