@@ -21,7 +21,8 @@ async def served(**settings: str) -> AsyncIterator[LangGraphClient]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="frontdesk-bench-") as folder:
-        await asyncio.to_thread(os.chmod, folder, 0o755)  # as root, the servers' own account has to reach it
+        # As root, the servers' own account has to reach it.
+        await asyncio.to_thread(os.chmod, folder, 0o755)
         env = {k: v for k, v in os.environ.items() if not k.startswith(("FRONTDESK_", "OPENAI_"))}
         env |= {"FRONTDESK_DATA": folder, "FRONTDESK_RATE_LIMIT": "1000000", **settings}
         command = [sys.executable, "-m", "server", "serve", "--port", str(port)]
