@@ -41,6 +41,18 @@ class Calculate(Tool):
         "what do i get back if one costs 154.20 and the other 149.80",
         "Work out 1033.60 minus 250.00 minus 83.60.",
         "add 5.25 to 310",
+        "How much would both of them cost together, 64.50 and 118.20?",
+        "what's 20% off 89.90",
+        "total for 3 bottles at 23.40 each",
+        "Sum up the prices 48.10, 310.75 and 12.00.",
+        "how much do I save if I take the 142.30 one and not the 165.80 one",
+        "What is the price difference between 512.40 and 487.95?",
+        "add these: 54.33 + 201.12 + 9.99",
+        "If I pay 100 with a gift card, how much of 263.18 is left?",
+        "compute 1899.90 / 12",
+        "Multiply 46.85 by 6, please.",
+        "so 227.10 minus 180 is what",
+        "do the math for me, 75.20 plus 8.5 percent tax",
     )
 
     async def __call__(

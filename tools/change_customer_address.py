@@ -34,6 +34,18 @@ class ChangeCustomerAddress(Tool):
         "theres a typo in my street name in my profile",
         "Can I change the address in my user account?",
         "swap my account address back to the old one please",
+        "I moved to 61 Linden Road, Omaha, NE 68102; change it in my account, please.",
+        "my profile address should be 140 Mill Street, Unit 2, Dayton, OH 45402",
+        "Please update my user address, not the one of an order.",
+        "Set 27 Poplar Avenue, Mesa, AZ 85201 as the default address on my account.",
+        "change adress in my profile to my new place",
+        "Hi, Dana Kowal, zip 53703. I have a new home address, please save it for future orders.",
+        "My account still has my parents' address. Replace it with mine.",
+        "I want my default address changed as well, the same as for the order.",
+        "the zip code in my profile is wrong",
+        "Could you edit the address saved in my account to apartment 12?",
+        "I'm a very private person, but here is my new home address for your records.",
+        "update my saved address pls",
     )
 
     async def __call__(

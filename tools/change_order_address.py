@@ -34,6 +34,18 @@ class ChangeOrderAddress(Tool):
         "can i still change where my order gets shipped",
         "Mirela Popa here: the parcel #W3906681 must go to 401 Juniper Street, Tulsa, OK 74103.",
         "pls update the zip code on order #W8030527, it's 10027",
+        "Change the address of my pending order to 61 Linden Road, Omaha, NE 68102.",
+        "ship #W5093324 to my work address",
+        "I'd like order #W2918412 delivered to 27 Poplar Avenue, Mesa, AZ 85201.",
+        "my order is going to the wrong house, change it please",
+        "The pending order should go to my new apartment, I have moved.",
+        "update shipping adress for order #W7741035",
+        "Hi, Leo Brandt, zip 64106. Send my pending order to the default address instead.",
+        "I entered the old street for the order I placed today; correct that before it ships.",
+        "deliver my lamp order to 140 Mill Street, Unit 2, Dayton, OH 45402 instead",
+        "All my pending orders should be sent to my new address.",
+        "Can the order #W6120589 be sent to my mother in Texas?",
+        "the apartment number on order #W3849018 is wrong, should be 12",
     )
 
     async def __call__(

@@ -32,6 +32,18 @@ class ChangeOrderPayment(Tool):
         "different payment method for #W7150062 please",
         "Ola Haugen speaking. My order #W3906681 must not be charged to the card ending in 4417.",
         "I want to pay with my voucher card instead, order #W8030527",
+        "Change the payment method of my pending order to PayPal.",
+        "pay for #W5093325 with my mastercard, not paypal",
+        "I'd like to use my gift card for order #W2918413 instead of the credit card.",
+        "switch the card on my pending order",
+        "Hi, Tara Singh, zip 73102. My order should be charged to my other card.",
+        "Please put #W7741036 on PayPal and refund the visa.",
+        "I chose the wrong payment method for the lamp, it should be the gift card",
+        "update the payment on my order to credit_card_8820416",
+        "Can I pay the pending order with another card? The first one expires.",
+        "use paypal for the order i made today instead",
+        "paymnt change for W6120590, gift card please",
+        "I am careful with money, so move order #W3849019 from my credit card to my gift card.",
     )
 
     async def __call__(self, order_id: OrderId, payment_method_id: MethodId, run: Run) -> Result:

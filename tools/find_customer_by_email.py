@@ -33,6 +33,8 @@ class FindCustomerByEmail(Tool):
         "I always shop with ruth.adeyemi@example.com, so that must be it.",
         "not sure which adress I used, try carla.m@example.net",
         "My e-mail address? That would be simon.wexler@example.com, thank you.",
+        "Hi! I'm an easy-going person, my email is greta.holm@example.com.",
+        "ivan.petrov31@example.org is mine, zip should not matter",
     )
 
     async def __call__(self, email: Email, run: Run) -> Result:

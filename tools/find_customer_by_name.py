@@ -38,6 +38,9 @@ class FindCustomerByName(Tool):
         "no idea which mail i used.. carla moreno 90026",
         "First name Simon, last name Wexler, postcode 19123.",
         "I no longer have that mailbox. My full name is Anneke de Wit and I live in 48226.",
+        "Hi there, I'm Greta Holm and live in zip code 44114, I hope you can help me.",
+        "You can call me Ivan. Ivan Petrov, 27601.",
+        "sure, it's Mei Chen, zip 85719",
     )
 
     async def __call__(

@@ -32,6 +32,9 @@ class GetItem(Tool):
         "item no 8157392640 - what material?",
         "tell me about itme 4725810396",
         "The receipt says item 1038827465. What exactly is that?",
+        "How much is item 5082217463 and is it in stock?",
+        "item id 8830174625 details please",
+        "check availability of 6147790238",
     )
 
     async def __call__(self, item_id: ItemId, run: Run) -> Result:
