@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, ValidationError, create_model
 
 from engine.models.chat import Chat
 from engine.models.classifier import Classifier, train_or_load
@@ -81,15 +81,16 @@ class ModelIntents:
         brief = "\n".join(f"- {name}: {text}" for name, text in self.tools.items())
         recent = [message for turn in turns(messages)[-3:] for message in turn if message.text]
         prompt = [SystemMessage(f"{instructions('classify')}\n\n{brief}"), *recent]
-        asked = self.model.with_structured_output(schema, include_raw=True)
+        # As plain JSON: the client must not raise for an answer that does not fit.
+        asked = self.model.with_structured_output(schema.model_json_schema(), include_raw=True)
         with unheard() as quiet:
-            answer = await asked.ainvoke(prompt, quiet)
-        assert isinstance(answer, dict)  # noqa: S101 - what include_raw promises
+            answer = cast("dict[str, Any]", await asked.ainvoke(prompt, quiet))
         usage = spent_on(self.name, AIMessage(**answer["raw"].model_dump()), config)
-        if answer["parsed"] is None:  # an unusable answer is no reason to give up: search and ask
+        try:
+            said = schema.model_validate(answer["parsed"])
+        except ValidationError:  # no reason to give up: search, and ask
             return request("knowledge", 0.0, locale), usage
-        said = answer["parsed"].model_dump()
-        return request(said["intent"], said["confidence"], said["language"]), usage
+        return request(said.intent, said.confidence, said.language), usage
 
 
 def chosen(scores: Mapping[str, float], *, named: bool) -> tuple[str, float]:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import httpx
 import typer
@@ -14,6 +14,7 @@ from langgraph_sdk import get_client
 from langgraph_sdk.errors import APIStatusError
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.prompt import Prompt
 
 from engine.errors import ConfigError, FrontdeskError
@@ -108,6 +109,7 @@ def crm_import(file: Path, tenant: str = "default") -> None:
 
 async def _ingest(path: Path, tenant: str) -> None:
     settings = _settings(demo=False)
+    final: dict[str, Any] = {}
     async with AsyncExitStack() as stack:
         resources = await stack.enter_async_context(open_all(settings, demo.load))
 
@@ -120,10 +122,17 @@ async def _ingest(path: Path, tenant: str) -> None:
             Input(path=str(path), tenant=tenant), stream_mode=["custom", "values"]
         ):
             if mode == "custom":
-                console.print(part)
+                said = cast("dict[str, Any]", part)
+                console.print(f"{said['step']} {said['done']}/{said['total']} {said['file']}")
             else:
-                final = part
-        console.print(final)
+                final = cast("dict[str, Any]", part)
+    for problem in final["problems"]:
+        console.print(f"[red]{escape(problem['file'])}: {escape(problem['reason'])}[/red]")
+    console.print(
+        f"version {final['version']}: {final['documents']} documents "
+        f"({final['unchanged']} unchanged, {final['removed']} removed), "
+        f"{final['chunks']} passages embedded"
+    )
 
 
 async def _crm_import(file: Path, tenant: str) -> None:
@@ -158,6 +167,8 @@ def main() -> None:
         _fail(str(error))
     except (FrontdeskError, ValidationError) as error:
         _fail(str(error))
+    except (EOFError, KeyboardInterrupt):
+        raise SystemExit(130) from None
 
 
 def _fail(message: str) -> None:

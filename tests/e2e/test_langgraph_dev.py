@@ -25,12 +25,11 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def url(folder: Path) -> Iterator[str]:
-    # The project as a newcomer has it: its files, an empty `.env`, its own data folder.
+    # The project as a newcomer has it: its files and a data folder of its own.
     for name in ("graphs", "nodes", "tools", "engine", "checkpoints", "server"):
         (folder / name).symlink_to(ROOT / name)
     for name in ("langgraph.json", "pyproject.toml", "README.md"):
         (folder / name).write_bytes((ROOT / name).read_bytes())
-    (folder / ".env").touch()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -163,10 +163,24 @@ async def test_a_cancellation_asks_is_resumed_after_a_kill_and_happens_once(
     assert await effects(desk, thread) == 1
 
 
-async def test_a_later_start_takes_at_most_five_seconds(desk: Desk) -> None:
+async def test_an_api_without_slots_and_a_worker_answer_together(desk: Desk) -> None:
     await asyncio.to_thread(desk.stop)
-    # A limit of the product, with room for a noisy machine: the first start takes much longer.
-    assert await asyncio.to_thread(desk.start) < 10
+    desk.env["FRONTDESK_ROLE"] = "api"
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "server", "worker"], env=desk.env, cwd=desk.folder
+    )
+    try:
+        await asyncio.to_thread(desk.start)
+        async with get_client(url=desk.url, timeout=60) as client:
+            thread = (await client.threads.create())["thread_id"]
+            values = await ask(client, thread, "What is the status of my order #W4820013?", MAYA)
+        assert "processed" in values["messages"][-1]["content"].lower()
+    finally:
+        worker.terminate()
+        worker.wait(30)
+        desk.env["FRONTDESK_ROLE"] = "all"
+        await asyncio.to_thread(desk.stop)
+        await asyncio.to_thread(desk.start)
 
 
 async def test_production_refuses_unsafe_defaults_and_a_request_without_a_key(
@@ -228,13 +242,15 @@ async def test_own_documents_and_customers_are_loaded_beside_a_running_server(
 ) -> None:
     folder = tmp_path / "papers"
     folder.mkdir()
-    text = "# Zeppelin rides\n\n## Price\n\nA zeppelin ride costs $77.50 for each passenger.\n"
-    (folder / "zeppelin-rides.md").write_text(text)
+    text = "# Lending umbrellas\n\nWe lend umbrellas at the door; the deposit for one is $77.50.\n"
+    (folder / "lending-umbrellas.md").write_text(text)
     (folder / "broken.pdf").write_bytes(b"not a pdf")
     said = await asyncio.to_thread(command, desk, "ingest", str(folder))
     assert "broken.pdf" in said
     thread = (await client.threads.create())["thread_id"]
-    values = await ask(client, thread, "What does a zeppelin ride cost for a passenger?", {})
+    values = await ask(
+        client, thread, "How does lending umbrellas work, and what is the deposit?", {}
+    )
     assert "77.50" in values["messages"][-1]["content"]
 
     new = company(seed=3)
