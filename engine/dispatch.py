@@ -88,10 +88,9 @@ class Dispatcher:
         return True
 
     def release(self) -> None:
-        if self._taken == self._slots:
-            self._room.set()  # we were full, so something may be waiting
         self._taken -= 1
         self.metrics.busy.set(self._taken)
+        self._room.set()  # full or not: what was turned away may wait still
 
     def start(self, run: Run, by: str) -> None:
         """Execute a claimed run on a reserved slot."""
@@ -122,11 +121,12 @@ class Dispatcher:
 
     async def sweep_for_ever(self) -> None:
         while True:
+            self._room.clear()  # before the look, which may miss the room that is made during it
             try:
                 await self._sweep()
             except OperationalError as error:
                 log.warning("the sweep failed (%s): trying again", error)
-            self._room.clear()
+                await asyncio.sleep(1)
             try:
                 async with asyncio.timeout(self._sweep_seconds):
                     await self._room.wait()

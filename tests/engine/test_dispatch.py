@@ -21,6 +21,12 @@ from tests.fakes.graphs import GRAPHS, Work
 
 BACKGROUND_ONLY = 60.0  # a lease so long that neither beat nor sweep explains what happens
 
+SWEEP_IS_HELD = """exists (
+    select 1 from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'
+        and query like '%frontdesk.threads%for no key update%'
+)"""
+
 
 class Stop(BaseException):
     """What no handler of exceptions expects."""
@@ -75,6 +81,12 @@ async def outcome(engine: Engine, me: Caller, run: Run) -> Any:
 async def until_running(engine: Engine, me: Caller, run: Run) -> None:
     async with asyncio.timeout(10):
         while (await engine.runs.get(me, run.thread_id, run.run_id)).status != "running":
+            await asyncio.sleep(0.01)
+
+
+async def until(engine: Engine, condition: str) -> None:
+    async with asyncio.timeout(10), engine.pool.connection() as conn:
+        while not await (await conn.execute(f"select 1 where {condition}")).fetchone():
             await asyncio.sleep(0.01)
 
 
@@ -141,6 +153,31 @@ async def test_more_runs_than_slots_take_turns(opened: Any, me: Caller) -> None:
         runs = [await ask(engine, me, input={"mode": "slow", "secs": 0.1}) for _ in range(7)]
         results = await asyncio.gather(*(outcome(engine, me, run) for run in runs))
         assert [result["steps"] for result in results] == [["prep", "slow", "done"]] * 7
+
+
+async def test_room_made_while_the_sweep_is_looking_is_used(opened: Any, me: Caller) -> None:
+    async with opened("all", slots=2, lease_seconds=BACKGROUND_ONLY) as engine:
+        slow = [await ask(engine, me, input={"mode": "slow", "secs": 60}) for _ in range(2)]
+        for run in slow:
+            await until_running(engine, me, run)
+        waiting = [await ask(engine, me, input={"mode": "done"}) for _ in range(3)]
+        await until(engine, "not exists (select 1 from procrastinate_jobs)")
+        async with engine.pool.connection() as conn, conn.transaction():
+            await conn.execute(
+                "select 1 from frontdesk.threads where thread_id = %s for update",
+                (waiting[0].thread_id,),
+            )
+            await engine.runs.cancel(me, slow[0].thread_id, slow[0].run_id)
+            await until(engine, SWEEP_IS_HELD)
+            await engine.runs.cancel(me, slow[1].thread_id, slow[1].run_id)
+            await outcome(engine, me, slow[1])
+            async with asyncio.timeout(10):
+                while engine.metrics.snapshot()["workers"]["active"] > 1:
+                    await asyncio.sleep(0.01)
+        began = time.monotonic()
+        results = await asyncio.gather(*(outcome(engine, me, run) for run in waiting))
+        assert [result["steps"] for result in results] == [["prep", "done"]] * 3
+        assert time.monotonic() - began < 10  # the next regular sweep is twenty seconds away
 
 
 async def test_runs_of_one_thread_keep_their_order_under_load(opened: Any, me: Caller) -> None:
