@@ -11,12 +11,13 @@ from langgraph.types import interrupt
 from engine.errors import Refused
 from nodes.caller import context_of, run_for
 from nodes.crm import question, work
-from nodes.identify import decision, withdraw
+from nodes.identify import decision
 from nodes.resources import Provider, Resources
 from nodes.state import Proposal, State, Update
 from tools import Context, Receipt, Run
 
 DECLINED = "Not done: the customer said no. Nothing was changed."
+WITHDRAWN = "Not done: the customer wrote something else instead of confirming."
 CHANGED = "Not done: what this would do has changed since it was confirmed. Propose it again."
 
 
@@ -36,14 +37,11 @@ class Confirm:
         if word == "yes":
             return await self._carry_out(state, config, runtime)
         if word == "no":
-            return {
-                "pending": [],
-                "decision": None,
-                "messages": [_not_done(proposal, DECLINED) for proposal in state.pending],
-            }
-        said: list[AnyMessage] = [HumanMessage(answer)] if isinstance(answer, str) else []
-        update = withdraw(state)
-        return update | {"decision": None, "messages": [*update["messages"], *said]}
+            return _settled(state, DECLINED)
+        update = _settled(state, WITHDRAWN)
+        if isinstance(answer, str):
+            update["messages"].append(HumanMessage(answer))
+        return update
 
     async def _carry_out(
         self, state: State, config: RunnableConfig, runtime: Runtime[Context]
@@ -91,6 +89,11 @@ async def _execute(
         if not proposal["text"].startswith(preview.text):
             return _not_done(proposal, CHANGED), None
     return await work(resources, call, run)
+
+
+def _settled(state: State, why: str) -> Update:
+    messages: list[AnyMessage] = [_not_done(proposal, why) for proposal in state.pending]
+    return {"pending": [], "decision": None, "messages": messages}
 
 
 def _not_done(proposal: Proposal, why: str) -> ToolMessage:

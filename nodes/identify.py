@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 
-from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
@@ -22,9 +21,6 @@ _YES = re.compile(
 _NO = re.compile(
     r"(?i)^\W*(no|nope|nah|n|don'?t|do not|stop|cancel that|never ?mind|not now|abort)\b[\s,.!]*"
     r"(thanks|thank you|please|don'?t|do not|do it|do that|never ?mind|leave it|stop|[\s,.!])*$"
-)
-WITHDRAWN = (
-    "Not done: the customer wrote something else instead of confirming. Nothing was changed."
 )
 
 
@@ -46,7 +42,8 @@ class Identify:
         update: Update = {"identity": known, "effects": effects}
         if state.pending:
             answer = decision(state.messages[-1].text)
-            update |= {"decision": answer} if answer else withdraw(state)
+            # Neither: withdrawn. Its call stays without an answer, and prompts leave such out.
+            update |= {"decision": answer} if answer else Update(pending=[])
         return update
 
 
@@ -55,14 +52,3 @@ def decision(text: str) -> str | None:
     if _YES.match(text):
         return "yes"
     return "no" if _NO.match(text) else None
-
-
-def withdraw(state: State) -> Update:
-    """Drop what waits for a yes, and say so to the model."""
-    return {
-        "pending": [],
-        "messages": [
-            ToolMessage(WITHDRAWN, name=p["tool"], tool_call_id=p["call_id"], status="error")
-            for p in state.pending
-        ],
-    }

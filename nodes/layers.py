@@ -11,6 +11,7 @@ from functools import cached_property
 
 from langchain_core.messages import HumanMessage, ToolMessage
 
+from nodes.prompt import this_turn
 from nodes.sentences import split
 from nodes.state import Evidence, State
 from tools import Receipt
@@ -60,6 +61,8 @@ class Ground:
     said: Sequence[str]
     brief: str
     intent: str
+    used_tools: bool = False
+    """Whether a tool answered in this turn: then the answer may rest on that alone."""
 
     @classmethod
     def of(cls, state: State, brief: str) -> "Ground":
@@ -71,6 +74,7 @@ class Ground:
             said=[m.text for m in state.messages if isinstance(m, HumanMessage)],
             brief=brief,
             intent=state.request["intent"] if state.request else "",
+            used_tools=any(isinstance(m, ToolMessage) for m in this_turn(state.messages)),
         )
 
     @cached_property
@@ -165,8 +169,8 @@ def structure(text: str, ground: Ground) -> str | None:
         return "it is too long"
     if plain[0] in "{[<" or "```" in plain or "<passage" in plain or "tool_call" in plain:
         return "it is not plain text for a customer"
-    must_cite = ground.intent == "knowledge" and ground.passages and NO_ANSWER not in text
-    if must_cite and not CITATION.search(text):
+    must_cite = ground.intent == "knowledge" and ground.passages and not ground.used_tools
+    if must_cite and NO_ANSWER not in text and not CITATION.search(text):
         return f"it cites no passage; cite one, or end with {NO_ANSWER} if none answers"
     return None
 

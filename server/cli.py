@@ -50,6 +50,8 @@ def serve(host: str | None = None, port: int | None = None, role: Role | None = 
     settings = _settings(host=host, port=port, role=role)
     if settings.role == "worker":
         return worker()
+    url = f"http://{settings.host}:{settings.port}"
+    Console(stderr=True).print(f"Frontdesk on {url}, ready when {url}/ok answers; API: {url}/docs")
     uvicorn.run(
         create_app(settings, open_desk, DOORS),
         host=settings.host,
