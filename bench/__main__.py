@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-ALONE = ("desk",)
+ALONE = ("desk", "checkpoints")
 WITH_DATA = ("banking77", "clinc150", "stackfaq")
 
 
