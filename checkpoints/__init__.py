@@ -13,6 +13,22 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from checkpoints.checkpointer import EPOCH
+from checkpoints.errors import CheckpointError, Superseded
+from checkpoints.expiry import Ttl
+from checkpoints.savers import PostgresCheckpointer, RedisCheckpointer
+from checkpoints.sealing import Cipher
+
+__all__ = [
+    "EPOCH",
+    "CheckpointError",
+    "Cipher",
+    "PostgresCheckpointer",
+    "RedisCheckpointer",
+    "Superseded",
+    "Ttl",
+]
+
 _LOCK = 7_300_416
 
 Pool = AsyncConnectionPool[AsyncConnection[DictRow]]

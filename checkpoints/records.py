@@ -101,7 +101,7 @@ class Storage(Protocol):
         known: str | None = None,
         epoch: int | None = None,
     ) -> Found | None:
-        """The checkpoint, or with None the latest. Elements need not come when its id is `known`."""
+        """A checkpoint, or with None the latest. If its id is `known`, elements need not come."""
         ...
 
     async def elements(self, thread_id: str, ranges: Sequence[Range]) -> Mapping[Ordinal, bytes]:
@@ -119,7 +119,7 @@ class Storage(Protocol):
     async def remove(
         self, thread_id: str, checkpoints: Sequence[tuple[str, str]], ranges: Sequence[Range]
     ) -> None:
-        """Remove checkpoints, given as (ns, id), with their writes, and these elements; new salt."""
+        """Remove checkpoints, as (ns, id), with their writes, and these elements; new salt."""
         ...
 
     async def delete_thread(self, thread_id: str) -> None:

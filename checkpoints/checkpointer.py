@@ -1,0 +1,420 @@
+"""LangGraph's checkpointer contract, over any storage."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Self, TypeVar
+from uuid import UUID
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    EXCLUDED_METADATA_KEYS,
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+)
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from checkpoints import retention
+from checkpoints.bodies import (
+    CheckpointBody,
+    Save,
+    Stored,
+    WritesBody,
+    context_of,
+    index_of,
+    new_nonce,
+)
+from checkpoints.delta import history
+from checkpoints.encoding import Encoding
+from checkpoints.errors import InvalidCheckpoint
+from checkpoints.flushing import Flusher
+from checkpoints.parts import Part, take_apart
+from checkpoints.reading import Elements, Reader, as_tuple, chunks, config_of, parts_of, with_sends
+from checkpoints.records import Found, Put, Query, Storage
+from checkpoints.sealing import Cipher, Sealing
+from checkpoints.sessions import Head, Session, Sessions
+
+EPOCH = "checkpoint_epoch"
+"""The key of `config["configurable"]` that carries the writer's epoch."""
+
+_T = TypeVar("_T")
+_KEPT = frozenset({"run_id", "graph_id", "assistant_id", "user_id"})
+
+
+class Checkpointer(BaseCheckpointSaver[Any]):
+    """Stores every element once and every super-step in one commit.
+
+    Of `config["configurable"]` only `metadata_keys` and a few ids reach the metadata: it is where
+    applications keep their secrets. Types that are not LangChain's or LangGraph's own come back
+    as plain data unless they are in `allow`, as (module, name), or the graph's schema has them.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        serde: SerializerProtocol | None = None,
+        cipher: Cipher | None = None,
+        allow: Sequence[tuple[str, str]] = (),
+        metadata_keys: Sequence[str] = (),
+        cache_bytes: int = 256 << 20,
+        patience: float = 30.0,
+    ) -> None:
+        super().__init__(serde=serde or JsonPlusSerializer(allowed_msgpack_modules=allow or None))
+        self._encoding = Encoding(self.serde)
+        self._loop = asyncio.get_running_loop()
+        self._storage = storage
+        self._sealing = Sealing(cipher)
+        self._reader = Reader(storage, self._sealing)
+        self._sessions = Sessions(cache_bytes)
+        self._flusher = Flusher(storage, patience=patience)
+        self._metadata_keys = _KEPT | set(metadata_keys)
+
+    async def __aenter__(self) -> Self:
+        self._flusher.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._flusher.stop()
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Store a checkpoint. Returns its address once it is committed.
+
+        Raises `Superseded`, `Unavailable`, and `InvalidCheckpoint` for an id that is no UUID.
+        """
+        # Everything is encoded before the first await: the run may change its objects meanwhile.
+        thread_id, ns, parent_id, epoch = _address(config)
+        address = _put(thread_id, ns, checkpoint["id"], epoch)
+        session = self._sessions.of(thread_id, epoch)
+        head = session.head(ns, parent_id)
+        encoding, channels = self._codec(), dict[str, Part]()
+        for name, value in checkpoint["channel_values"].items():
+            before = head.parts.get(name) if head else None
+            if before is None or name in new_versions:
+                stream = f"{ns}\0{name}"
+                before = take_apart(encoding, value, stream, before, session.place)
+            channels[name] = before
+        kept = self._metadata(config, metadata)
+        content = CheckpointBody.of(encoding, checkpoint, kept, channels)
+        body = self._sealing.seal(content.pack(), context_of(address))
+        put = replace(address, body=body, parent_id=parent_id, run_id=_run_id(config))
+        save = Save(session, self._sealing, put, content, session.take_fresh())
+        session.remember(ns, checkpoint["id"], Head(body, channels), stored=False)
+        await self._save(save)
+        return config_of(thread_id, ns, checkpoint["id"])
+
+    async def aput_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        """Store the writes of a task upon a checkpoint, which may come later.
+
+        Of one task and position the first write counts; of a special channel the last.
+        """
+        thread_id, ns, checkpoint_id, epoch = _address(config)
+        address = _put(thread_id, ns, checkpoint_id, epoch)
+        session = self._sessions.of(thread_id, epoch)
+        encoding, parts = self._codec(), list[tuple[int, str, Part]]()
+        for position, (name, value) in enumerate(writes):
+            part = take_apart(encoding, value, f"{ns}\0{name}", None, session.place)
+            parts.append((index_of(name, position), name, part))
+        run_id = _run_id(config)
+        content = WritesBody(task_id, task_path, run_id, parts)
+        put = replace(address, nonce=new_nonce())
+        put = replace(put, body=self._sealing.seal(content.pack(), context_of(put)))
+        await self._save(Save(session, self._sealing, put, content, session.take_fresh()))
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """The checkpoint of `config`, or the latest; None if there is none. Raises `Torn`."""
+        thread_id, ns, checkpoint_id, epoch = _address(config)
+        if checkpoint_id is not None and not _valid(checkpoint_id):
+            return None
+        self._sessions.of(thread_id, epoch)
+        seeds = self._sessions.all(thread_id)
+        known = max((one.latest(ns) or "" for one in seeds), default="")
+        found = await self._storage.find(
+            thread_id, ns, checkpoint_id, known=known or None, epoch=epoch
+        )
+        if found is None:
+            return None
+        session = self._session(found, epoch)
+        return await self._loaded(session, seeds, found)
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,  # noqa: A002 - the contract's name
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """Checkpoints, the newest of a namespace first; `filter` compares metadata by equality."""
+        if limit is not None and limit <= 0:
+            return
+        query = _query(config, filter, before)
+        known: Elements = {}
+        thread_id = None
+        async for chunk in chunks(self._matching(query, filter), limit):
+            if chunk[0].row.thread_id != thread_id:
+                thread_id = chunk[0].row.thread_id
+                known = {}
+                for session in self._sessions.all(thread_id):
+                    known |= session.known()
+            await self._reader.complete(chunk, known)
+            for stored in chunk:
+                yield await self._tuple(stored, parts_of(stored, known), known)
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """What the writes of the ancestors contributed to each channel since its last value."""
+        thread_id, ns, checkpoint_id, _ = _address(config)
+        return await history(
+            self._reader, self._codec(), Query(thread_id, ns), checkpoint_id, channels
+        )
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """Delete all of a thread."""
+        self._sessions.drop(str(thread_id))
+        await self._storage.delete_thread(str(thread_id))
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete the checkpoints of these runs; those a delta channel still needs stay."""
+        await retention.delete_for_runs(self._reader, self._codec(), [str(one) for one in run_ids])
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy all checkpoints and writes of a thread to another. Without a source, nothing."""
+        await retention.copy_thread(
+            self._reader,
+            self._codec(),
+            self._sealing,
+            str(source_thread_id),
+            str(target_thread_id),
+        )
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Keep only the latest checkpoint of each namespace (and what its delta channels need).
+
+        Strategy "delete" keeps nothing. Raises `ValueError` for another one.
+        """
+        if strategy not in {"keep_latest", "delete"}:
+            raise ValueError(f"strategy is keep_latest or delete, not {strategy!r}")
+        for thread_id in map(str, thread_ids):
+            if strategy == "delete":
+                await self.adelete_thread(thread_id)
+            else:
+                await retention.keep_latest(self._reader, self._codec(), thread_id)
+
+    def get_next_version(self, current: Any, channel: None) -> Any:
+        """The version after `current`, of its type: an int unless an imported thread has others."""
+        if current is None:
+            return 1
+        if isinstance(current, str):
+            return f"{int(current.split('.')[0]) + 1:032}.{random.random():016}"  # noqa: S311
+        return current + 1
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        return self._wait(self.aget_tuple(config))
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,  # noqa: A002 - the contract's name
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        tuples = self.alist(config, filter=filter, before=before, limit=limit)
+        while (found := self._wait(_next(tuples))) is not None:
+            yield found
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        return self._wait(self.aput(config, checkpoint, metadata, new_versions))
+
+    def put_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        self._wait(self.aput_writes(config, writes, task_id, task_path))
+
+    def delete_thread(self, thread_id: str) -> None:
+        self._wait(self.adelete_thread(thread_id))
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        self._wait(self.adelete_for_runs(run_ids))
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        self._wait(self.acopy_thread(source_thread_id, target_thread_id))
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        self._wait(self.aprune(thread_ids, strategy=strategy))
+
+    def get_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        return self._wait(self.aget_delta_channel_history(config=config, channels=channels))
+
+    def _wait(self, call: Coroutine[Any, Any, _T]) -> _T:
+        """The result of a call from another thread than the event loop's."""
+        try:
+            running: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is self._loop:
+            call.close()
+            raise asyncio.InvalidStateError(
+                "The event loop's own thread would wait for itself: use the methods with an `a`."
+            )
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+
+    async def _save(self, save: Save) -> None:
+        self._sessions.settle(save.thread_id)
+        await self._flusher.save(save)
+
+    def _session(self, found: Found, epoch: int | None) -> Session:
+        """The session that what was found belongs to: another one if much was removed since."""
+        thread_id, salt = found.row.thread_id, found.row.salt
+        session = self._sessions.of(thread_id, epoch)
+        if session.salt not in (None, salt):
+            session.stale = True
+            session = self._sessions.of(thread_id, epoch)
+        session.salt = salt
+        return session
+
+    async def _loaded(
+        self, session: Session, seeds: Sequence[Session], found: Found
+    ) -> CheckpointTuple:
+        row = found.row
+        stored = self._reader.open(row)
+        known = self._reader.unseal(row.thread_id, found.elements)
+        heads = (one.head(row.ns, row.checkpoint_id) for one in seeds)
+        head = next((one for one in heads if one and one.body == row.body), None)
+        if head is None or stored.writes:
+            for one in seeds:
+                known |= one.known()
+            await self._reader.complete([stored], known)
+        if head is None:
+            head = Head(row.body, parts_of(stored, known))
+        if session.head(row.ns, row.checkpoint_id) is not head:
+            session.remember(row.ns, row.checkpoint_id, head, stored=True)
+            self._sessions.settle(row.thread_id)
+        return await self._tuple(stored, head.parts, known)
+
+    async def _tuple(
+        self, stored: Stored, parts: Mapping[str, Part], known: Elements
+    ) -> CheckpointTuple:
+        found = as_tuple(self._codec(), stored, parts, known)
+        if parent := await self._reader.parent(stored):
+            await self._reader.complete([parent], known)
+            return with_sends(self._codec(), found, parent, known)
+        return found
+
+    async def _matching(
+        self, query: Query, conditions: Mapping[str, Any] | None
+    ) -> AsyncIterator[Stored]:
+        async for row in self._storage.rows(query):
+            stored = self._reader.open(row)
+            if conditions:
+                metadata: Any = self._codec().decode(stored.metadata)
+                if any(metadata.get(key) != value for key, value in conditions.items()):
+                    continue
+            yield stored
+
+    def _codec(self) -> Encoding:
+        if self._encoding.serde is not self.serde:  # a copy made by `with_allowlist`
+            self._encoding = Encoding(self.serde)
+        return self._encoding
+
+    def _metadata(self, config: RunnableConfig, metadata: CheckpointMetadata) -> dict[str, Any]:
+        """What is kept: all that is given as such, and only the allowed keys of `configurable`.
+
+        LangGraph copies `configurable` into the config's metadata, so both are looked through.
+        """
+        configurable, given = config.get("configurable", {}), config.get("metadata", {})
+        merged = {
+            key: value
+            for source in (configurable, given)
+            for key, value in source.items()
+            if key in self._metadata_keys
+            or (source is given and key not in configurable and not key.startswith("__"))
+        }
+        return {
+            **{key: value for key, value in merged.items() if key not in EXCLUDED_METADATA_KEYS},
+            **metadata,
+        }
+
+
+def _address(config: RunnableConfig) -> tuple[str, str, str | None, int | None]:
+    """Thread, namespace, checkpoint and epoch that a config names."""
+    configurable = config["configurable"]
+    checkpoint_id = configurable.get("checkpoint_id")
+    return (
+        str(configurable["thread_id"]),
+        configurable.get("checkpoint_ns") or "",
+        str(checkpoint_id) if checkpoint_id else None,
+        configurable.get(EPOCH),
+    )
+
+
+def _put(thread_id: str, ns: str, checkpoint_id: str | None, epoch: int | None) -> Put:
+    if checkpoint_id is None or not _valid(checkpoint_id):
+        raise InvalidCheckpoint(f"A checkpoint's id is a UUID in lower case: {checkpoint_id!r}.")
+    return Put(thread_id, ns, checkpoint_id, b"", epoch=epoch)
+
+
+def _valid(checkpoint_id: str) -> bool:
+    try:
+        return str(UUID(checkpoint_id)) == checkpoint_id
+    except ValueError:
+        return False
+
+
+def _query(
+    config: RunnableConfig | None,
+    conditions: Mapping[str, Any] | None,
+    before: RunnableConfig | None,
+) -> Query:
+    configurable = config["configurable"] if config else {}
+    thread_id = configurable.get("thread_id")
+    return Query(
+        thread_id=None if thread_id is None else str(thread_id),
+        ns=configurable.get("checkpoint_ns"),
+        checkpoint_id=configurable.get("checkpoint_id"),
+        before=before["configurable"].get("checkpoint_id") if before else None,
+        run_id=(conditions or {}).get("run_id"),
+    )
+
+
+def _run_id(config: RunnableConfig) -> str | None:
+    for source in (config.get("metadata", {}), config.get("configurable", {})):
+        if run_id := source.get("run_id"):
+            return str(run_id)
+    return None
+
+
+async def _next(tuples: AsyncIterator[CheckpointTuple]) -> CheckpointTuple | None:
+    return await anext(tuples, None)

@@ -1,0 +1,144 @@
+"""Removing and copying checkpoints, with what is no longer, or now also, referred to."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from checkpoints.bodies import Stored, body_context, element_context, new_nonce
+from checkpoints.encoding import Encoding
+from checkpoints.errors import CheckpointError
+from checkpoints.parts import ordinals, union, without
+from checkpoints.reading import Elements, Reader
+from checkpoints.records import Ordinal, Put, Query, Range, Refusal, Row
+from checkpoints.sealing import Sealing
+
+_BATCH = 256
+_COUNTERS = "counters_since_delta_snapshot"
+
+
+async def keep_latest(reader: Reader, encoding: Encoding, thread_id: str) -> None:
+    """Remove all but the latest checkpoint of each namespace and what it needs to be read."""
+    latest: dict[str, str] = {}
+
+    def superseded(stored: Stored) -> bool:
+        return (
+            latest.setdefault(stored.row.ns, stored.row.checkpoint_id) != stored.row.checkpoint_id
+        )
+
+    await _remove(reader, encoding, thread_id, superseded)
+
+
+async def delete_for_runs(reader: Reader, encoding: Encoding, run_ids: Sequence[str]) -> None:
+    """Remove the checkpoints of these runs but for those that others need to be read."""
+    runs = set(run_ids)
+
+    def of_runs(stored: Stored) -> bool:
+        return str(encoding.decode(stored.metadata).get("run_id")) in runs
+
+    for thread_id in await reader.storage.threads_of_runs(run_ids):
+        await _remove(reader, encoding, thread_id, of_runs)
+
+
+async def _remove(
+    reader: Reader, encoding: Encoding, thread_id: str, goes: Callable[[Stored], bool]
+) -> None:
+    """First the rows, then the elements that no row refers to any more.
+
+    Removing rows changes the thread's salt, so whoever rests on what went with them sends it
+    again, at other places: nothing that the second step removes can come into use between.
+    """
+    rows = [reader.open(row) async for row in reader.storage.rows(Query(thread_id))]
+    gone = [stored for stored in rows if goes(stored)]
+    needed = _needed(encoding, rows, {_key(stored.row) for stored in gone})
+    gone = [stored for stored in gone if _key(stored.row) not in needed]
+    if not gone:
+        return
+    dropped = union(each for stored in gone for each in stored.ranges())
+    await reader.storage.remove(thread_id, [_key(stored.row) for stored in gone], ())
+    kept: list[Range] = []
+    async for row in reader.storage.rows(Query(thread_id)):
+        kept = union([*kept, *reader.open(row).ranges()])
+    if unused := without(dropped, kept):
+        await reader.storage.remove(thread_id, (), unused)
+
+
+def _needed(
+    encoding: Encoding, rows: Iterable[Stored], gone: set[tuple[str, str]]
+) -> set[tuple[str, str]]:
+    """The checkpoints among `gone` without which one that stays would lose state.
+
+    A delta channel is rebuilt from the writes of the ancestors down to its last snapshot; formats
+    before 4 keep sends in the parent's writes.
+    """
+    by_key = {_key(stored.row): stored for stored in rows}
+    needed: set[tuple[str, str]] = set()
+    for key, stored in by_key.items():
+        if key in gone:
+            continue
+        metadata: Any = encoding.decode(stored.metadata)
+        channels = set(metadata.get(_COUNTERS) or ()) - stored.channels.keys()
+        steps = 1 if stored.v < 4 else 0
+        parent = _parent(stored)
+        while (steps or channels) and parent in by_key:
+            needed.add(parent)
+            channels -= by_key[parent].channels.keys()
+            parent, steps = _parent(by_key[parent]), 0
+    return needed
+
+
+async def copy_thread(
+    reader: Reader, encoding: Encoding, sealing: Sealing, source: str, target: str
+) -> None:
+    """Copy every checkpoint and write to the thread `target`. Raises `CheckpointError`."""
+    known: Elements = {}
+    sent: set[Ordinal] = set()
+    salt: int | None = None
+    batch: list[Put] = []
+    async for row in reader.storage.rows(Query(source)):
+        stored = reader.open(row)
+        await reader.complete([stored], known)
+        fresh = [at for at in ordinals(union(stored.ranges())) if at not in sent]
+        sent.update(fresh)
+        elements = {at: sealing.seal(known[at], element_context(target, at)) for at in fresh}
+        metadata: Any = encoding.decode(stored.metadata)
+        batch += _copies(sealing, stored, target, elements, metadata.get("run_id"))
+        if len(batch) >= _BATCH:
+            salt, batch = await _write(reader, batch, salt), []
+    await _write(reader, batch, salt)
+
+
+def _copies(
+    sealing: Sealing, stored: Stored, target: str, elements: dict[Ordinal, bytes], run_id: Any
+) -> Iterator[Put]:
+    row = stored.row
+    bodies = [(0, "c", row.body), *((new_nonce(), "w", body) for body in row.writes)]
+    for nonce, kind, body in bodies:
+        plain = sealing.open(body, body_context(row.thread_id, row.ns, row.checkpoint_id, kind))
+        yield Put(
+            target,
+            row.ns,
+            row.checkpoint_id,
+            sealing.seal(plain, body_context(target, row.ns, row.checkpoint_id, kind)),
+            nonce=nonce,
+            parent_id=None if nonce else row.parent_id,
+            run_id=str(run_id) if run_id and not nonce else None,
+            elements={} if nonce else elements,
+            ranges=list(stored.ranges()),
+        )
+
+
+async def _write(reader: Reader, puts: Sequence[Put], salt: int | None) -> int | None:
+    """Write a part of a copy that rests on the parts before it. Returns the salt."""
+    for outcome in await reader.storage.write([replace(put, salt=salt) for put in puts]):
+        if isinstance(outcome, Refusal):
+            raise CheckpointError(f"The copy was cut off: {outcome.value}.")
+        salt = outcome
+    return salt
+
+
+def _key(row: Row) -> tuple[str, str]:
+    return row.ns, row.checkpoint_id
+
+
+def _parent(stored: Stored) -> tuple[str, str]:
+    return stored.row.ns, stored.row.parent_id or ""
