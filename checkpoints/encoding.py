@@ -74,7 +74,7 @@ class Encoding:
     """
 
     def __init__(self, serde: SerializerProtocol) -> None:
-        self._serde = serde
+        self.serde = serde
         # A subclass, or a hook of the user's, may treat values by what surrounds them.
         self.splits = type(serde) is JsonPlusSerializer and not getattr(
             serde, "_custom_unpack_ext_hook", False
@@ -86,13 +86,15 @@ class Encoding:
             element = _plain_message(number, value)
             if element is not None:
                 return element
-        kind, data = self._serde.dumps_typed(value)
+        kind, data = self.serde.dumps_typed(value)
         if kind == "msgpack":
             return b"\x01" + data
         return ormsgpack.packb([kind, data])
 
     def decode(self, element: bytes) -> Any:
         """The value of one element. Raises `Undecipherable`, and what the serializer raises."""
+        if element[0] == _MSGPACK:
+            return self.serde.loads_typed(("msgpack", element[1:]))
         return self.decode_all([element])[0]
 
     def decode_all(self, elements: Sequence[bytes]) -> list[Any]:
@@ -126,20 +128,23 @@ class Encoding:
 
     def _payloads(self, payloads: list[bytes]) -> Iterable[Any]:
         if self.splits:
-            return self._serde.loads_typed(("msgpack", _array(payloads)))  # type: ignore[no-any-return]
-        return [self._serde.loads_typed(("msgpack", payload)) for payload in payloads]
+            return self.serde.loads_typed(("msgpack", _array(payloads)))  # type: ignore[no-any-return]
+        return [self.serde.loads_typed(("msgpack", payload)) for payload in payloads]
 
     def _typed(self, kind: int | str, data: bytes) -> Any:
         if isinstance(kind, int):
             raise Undecipherable(f"there is no message class {kind}")
-        return self._serde.loads_typed((kind, data))
+        return self.serde.loads_typed((kind, data))
 
 
 def _plain_message(number: int, message: messages.BaseMessage) -> bytes | None:
+    fields = message.__dict__
     if message.__pydantic_extra__ or message.__pydantic_private__ is not None:
         return None
+    if len(fields) != len(_KNOWN[number][1]):  # built unchecked, or with something cached in it
+        return None
     try:
-        return ormsgpack.packb([number, message.__dict__], option=_PLAIN_ONLY)
+        return ormsgpack.packb([number, fields], option=_PLAIN_ONLY)
     except ormsgpack.MsgpackEncodeError:
         return None
 
