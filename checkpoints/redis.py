@@ -9,9 +9,8 @@ from itertools import chain, repeat
 from secrets import randbits
 
 from checkpoints.records import Found, Ordinal, Outcome, Put, Query, Range, Refusal, Row
-from checkpoints.redis_client import Call, Client, Command, Server, connected, load_scripts
+from checkpoints.redis_client import Client, Command, Server, connected, raise_first_error
 from checkpoints.redis_records import (
-    Argument,
     epoch_argument,
     member,
     pack_ranges,
@@ -23,6 +22,7 @@ from checkpoints.redis_records import (
     unpack_writes,
     untext,
 )
+from checkpoints.redis_scripts import Call, load_scripts, run
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _GLOB = re.compile(r"([*?\[\]\\^])")
@@ -42,8 +42,8 @@ class RedisStorage:
     ) -> None:
         self._server = server
         self._prefix = prefix
-        self._ttl = "" if ttl is None else str(max(1, round(ttl * 1000)))
-        self._heads_only = "" if history else "1"
+        self._ttl = b"" if ttl is None else b"%d" % max(1, round(ttl * 1000))
+        self._heads_only = b"" if history else b"1"
         self._scripts = load_scripts("write", "find", "elements", "rows", "remove", "delete")
 
     async def write(self, puts: Sequence[Put]) -> Sequence[Outcome]:
@@ -55,10 +55,10 @@ class RedisStorage:
             self._write_call(thread_id, [puts[at] for at in places])
             for thread_id, places in by_thread.items()
         ]
-        answers = await self._server.run_all(calls, self._notes_of_runs(puts))
+        answers = await run(self._server, calls, first=self._notes_of_runs(puts))
         outcomes: dict[int, Outcome] = {}
         for places, answer in zip(by_thread.values(), answers, strict=True):
-            for at, word in zip(places, answer, strict=True):
+            for at, word in zip(places, answer.split(), strict=True):
                 outcomes[at] = _REFUSALS.get(word) or int(word)
         return [outcomes[at] for at in range(len(puts))]
 
@@ -70,9 +70,9 @@ class RedisStorage:
         """Which threads a run wrote in lies in other slots, so no script can write it."""
         notes: list[Command] = []
         for run_id, thread_id in {(put.run_id, put.thread_id) for put in puts if put.run_id}:
-            notes.append(("SADD", self._run_key(run_id), text(thread_id)))
+            notes.append((b"SADD", self._run_key(run_id), text(thread_id)))
             if self._ttl:
-                notes.append(("PEXPIRE", self._run_key(run_id), self._ttl))
+                notes.append((b"PEXPIRE", self._run_key(run_id), self._ttl))
         return notes
 
     async def find(
@@ -87,21 +87,22 @@ class RedisStorage:
         """One round trip, in which all elements come unless the id is `known`."""
         wanted = (text(ns), text(checkpoint_id or ""), text(known or ""))
         call = self._call("find", thread_id, self._ttl, epoch_argument(epoch), *wanted)
-        answer = await self._server.run(call)
+        (answer,) = await run(self._server, [call])
         if answer is None:
             return None
-        salt, found_id, packed, packed_writes, packed_elements = answer
+        salt, found_id, packed, packed_writes, *packs = answer
         record, writes = unpack_record(packed), unpack_writes(packed_writes)
         found = row(thread_id, member(ns, untext(found_id)), int(salt), record, writes)
-        if not packed_elements:
+        if not packs:
             return Found(found)
         ranges = [*record.ranges, *chain.from_iterable(write.ranges for write in writes)]
-        return Found(found, unpack_elements(packed_elements, ranges))
+        return Found(found, unpack_elements(packs, ranges))
 
     async def elements(self, thread_id: str, ranges: Sequence[Range]) -> Mapping[Ordinal, bytes]:
         """One round trip."""
         call = self._call("elements", thread_id, self._ttl, pack_ranges(ranges))
-        return unpack_elements(await self._server.run(call), ranges)
+        (packs,) = await run(self._server, [call])
+        return unpack_elements(packs, ranges)
 
     async def rows(self, query: Query) -> AsyncIterator[Row]:
         """A round trip a page: of 16, of 64, then of 256. The order of threads is none."""
@@ -112,14 +113,17 @@ class RedisStorage:
         pattern = _GLOB.sub(r"\\\1", self._prefix) + ":{*}:i"
         async for key in self._server.keys(pattern):
             # Looking through all threads does not make them live longer.
-            async for found in self._rows((key[:-2], key), "keep", query):
+            async for found in self._rows((key[:-2], key), b"keep", query):
                 yield found
 
-    async def _rows(self, keys: tuple[bytes, bytes], ttl: str, query: Query) -> AsyncIterator[Row]:
+    async def _rows(
+        self, keys: tuple[bytes, bytes], ttl: bytes, query: Query
+    ) -> AsyncIterator[Row]:
         highest, lowest = _bounds(query)
         for size in chain(_PAGES, repeat(_PAGES[-1])):
-            call = Call(self._scripts["rows"], keys, (ttl, highest, lowest, size))
-            salt, thread_id, *fields = await self._server.run(call) or (0, b"")
+            call = Call(self._scripts["rows"], keys, (ttl, highest, lowest, b"%d" % size))
+            (page,) = await run(self._server, [call])
+            salt, thread_id, *fields = page or (0, b"")
             triples = list(zip(*[iter(fields)] * 3, strict=True))
             for name, packed, writes in triples:
                 if packed and _asked_for(query, name):
@@ -131,7 +135,9 @@ class RedisStorage:
 
     async def threads_of_runs(self, run_ids: Sequence[str]) -> Sequence[str]:
         """Threads of runs that wrote less than a ttl ago; perhaps some deleted since."""
-        answers = await self._server.ask([("SMEMBERS", self._run_key(each)) for each in run_ids])
+        commands = [(b"SMEMBERS", self._run_key(run_id)) for run_id in run_ids]
+        answers = await self._server.exchange(commands)
+        raise_first_error(answers)
         return [untext(thread_id) for thread_id in set(chain(*answers))]
 
     async def remove(
@@ -140,13 +146,13 @@ class RedisStorage:
         """See `Storage`. Elements that a checkpoint written meanwhile rests on stay."""
         names = [member(ns, checkpoint_id) for ns, checkpoint_id in checkpoints]
         call = self._call("remove", thread_id, _fresh_salt(), pack_ranges(ranges), *names)
-        await self._server.run(call)
+        await run(self._server, [call])
 
     async def delete_thread(self, thread_id: str) -> None:
         """Remove all of a thread but its epoch."""
-        await self._server.run(self._call("delete", thread_id, self._ttl))
+        await run(self._server, [self._call("delete", thread_id, self._ttl)])
 
-    def _call(self, script: str, thread_id: str, *arguments: Argument) -> Call:
+    def _call(self, script: str, thread_id: str, *arguments: bytes) -> Call:
         return Call(self._scripts[script], self._keys(thread_id), arguments)
 
     def _keys(self, thread_id: str) -> tuple[bytes, bytes]:
@@ -160,8 +166,8 @@ class RedisStorage:
         return text(f"{self._prefix}:run:{run_id}")
 
 
-def _fresh_salt() -> str:
-    return str(randbits(62))
+def _fresh_salt() -> bytes:
+    return b"%d" % randbits(62)
 
 
 def _bounds(query: Query) -> tuple[bytes, bytes]:
@@ -201,7 +207,7 @@ async def open_redis(
     """
     if "{" in prefix or "}" in prefix:
         raise ValueError("The prefix of keys cannot contain braces.")
-    async with connected(url_or_client, connections) as client:
-        server = Server(client, call_timeout)
+    reached = connected(url_or_client, connections=connections, timeout=call_timeout)
+    async with reached as server:
         await server.warn_of_eviction()
         yield await asyncio.to_thread(RedisStorage, server, prefix=prefix, ttl=ttl, history=history)

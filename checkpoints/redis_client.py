@@ -1,142 +1,53 @@
-"""Scripts on a Redis of any kind, and its errors as ours."""
+"""Commands to a Redis of any kind, and its errors as ours."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from hashlib import sha1
-from importlib.resources import files
-from typing import Any
+from typing import Any, Protocol
 
-from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio import Connection, ConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     ClusterError,
     ConnectionError,  # noqa: A004
-    NoScriptError,
     OutOfMemoryError,
     RedisClusterException,
     RedisError,
+    ResponseError,
     TimeoutError,  # noqa: A004
 )
 
 from checkpoints.errors import CheckpointError, Unavailable
 
 _log = logging.getLogger(__name__)
-
-Client = Redis | RedisCluster
-Command = tuple[Any, ...]
-
 _PASSING = ("READONLY", "LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "BUSY")
 
-
-@asynccontextmanager
-async def connected(client: str | Client, connections: int) -> AsyncIterator[Client]:
-    """The client, or one of our own for a URL. Raises `ValueError` where it decodes answers."""
-    if not isinstance(client, str):
-        if client.get_encoder().decode_responses:
-            raise ValueError("The Redis client must have decode_responses=False.")
-        yield client
-        return
-    pool = BlockingConnectionPool.from_url(
-        client,
-        max_connections=connections,
-        timeout=None,
-        protocol=2,
-        driver_info=None,  # else each new connection looks for its version on disk
-        retry=Retry(NoBackoff(), 1),  # for what an idle connection missed
-        socket_timeout=None,
-    )
-    async with Redis.from_pool(pool) as ours:
-        yield ours
+Client = Redis | RedisCluster
+Command = tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
-    """A script and the name Redis knows it by."""
-
-    source: str
-    sha: str
-
-
-def load_scripts(*names: str) -> dict[str, Script]:
-    """The scripts `redis_<name>.lua`, each after `redis_thread.lua`. Reads files."""
-    folder = files("checkpoints")
-    shared = folder.joinpath("redis_thread.lua").read_text(encoding="utf-8")
-    sources = {
-        name: shared + folder.joinpath(f"redis_{name}.lua").read_text(encoding="utf-8")
-        for name in names
-    }
-    return {
-        name: Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest())
-        for name, source in sources.items()
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A script to be run on a thread's keys."""
-
-    script: Script
-    keys: tuple[bytes, bytes]
-    arguments: Sequence[bytes | str | int]
-
-    def command(self) -> Command:
-        """For a server that knows the script."""
-        return "EVALSHA", self.script.sha, 2, *self.keys, *self.arguments
-
-    def lesson(self) -> Command:
-        """For one that does not: it runs it and learns it."""
-        return "EVAL", self.script.source, 2, *self.keys, *self.arguments
+class _Wire(Protocol):
+    async def exchange(self, commands: Sequence[Command]) -> list[Any]: ...
 
 
 class Server:
-    """Runs scripts and commands. All raise `Unavailable`, or `CheckpointError` for a refusal."""
+    """Takes commands. Every method raises `Unavailable`, or `CheckpointError` for a refusal."""
 
-    def __init__(self, client: Client, timeout: float) -> None:
+    def __init__(self, client: Client, wire: _Wire, timeout: float) -> None:
         self._client = client
+        self._wire = wire
         self._timeout = timeout
 
-    async def run(self, call: Call) -> Any:
-        """What the script answers. One round trip."""
+    async def exchange(self, commands: Sequence[Command]) -> list[Any]:
+        """Answers, some of which may be `ResponseError`, in one round trip (to each node)."""
         with _our_errors():
             async with asyncio.timeout(self._timeout):
-                try:
-                    return await self._client.execute_command(*call.command())
-                except NoScriptError:
-                    return await self._client.execute_command(*call.lesson())
-
-    async def run_all(self, calls: Sequence[Call], first: Sequence[Command] = ()) -> list[Any]:
-        """What the scripts answer, in one round trip (to each node) with commands before them."""
-        with _our_errors():
-            async with asyncio.timeout(self._timeout):
-                answers = await self._pipe([*first, *(call.command() for call in calls)])
-                unknown = [
-                    at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)
-                ]
-                if unknown:
-                    lessons = [calls[at - len(first)].lesson() for at in unknown]
-                    for at, answer in zip(unknown, await self._pipe(lessons), strict=True):
-                        answers[at] = answer
-                for answer in answers:
-                    if isinstance(answer, Exception):
-                        raise answer
-        return answers[len(first) :]
-
-    async def ask(self, commands: Sequence[Command]) -> list[Any]:
-        """What plain commands answer, in one round trip."""
-        with _our_errors():
-            async with asyncio.timeout(self._timeout):
-                answers = await self._pipe(commands)
-                for answer in answers:
-                    if isinstance(answer, Exception):
-                        raise answer
-        return answers
+                return await self._wire.exchange(commands)
 
     async def keys(self, pattern: str) -> AsyncIterator[bytes]:
-        """Sorted sets of this pattern, on every node; each once."""
+        """Sorted sets with names of this pattern, on every node; each once."""
         seen: set[bytes] = set()
         with _our_errors():
             async for key in self._client.scan_iter(match=pattern, count=1000, _type="zset"):
@@ -155,20 +66,98 @@ class Server:
                 "The maxmemory-policy of Redis is %s: it may evict threads. Set noeviction.", policy
             )
 
-    async def _pipe(self, commands: Sequence[Command]) -> list[Any]:
-        if not commands:
-            return []
+
+def raise_first_error(answers: Sequence[Any]) -> None:
+    """Raises `Unavailable` or `CheckpointError` for the first answer that is an error."""
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise _ours(answer) from answer
+
+
+@asynccontextmanager
+async def connected(
+    client: str | Client,
+    *,
+    connections: int,
+    timeout: float,  # noqa: ASYNC109 - of each call
+) -> AsyncIterator[Server]:
+    """The server at a URL or of a client. Raises `ValueError` for a client that decodes answers."""
+    if not isinstance(client, str):
+        if client.get_encoder().decode_responses:
+            raise ValueError("The Redis client must have decode_responses=False.")
+        yield Server(client, _Pipeline(client), timeout)
+        return
+    pool: ConnectionPool[Connection] = ConnectionPool.from_url(
+        client,
+        protocol=2,
+        driver_info=None,  # else each new connection looks for its version on disk
+        retry=Retry(NoBackoff(), 1),
+        socket_timeout=None,  # ours is cheaper
+    )
+    async with Redis.from_pool(pool) as ours:
+        lines = _Lines(pool, connections)
+        try:
+            yield Server(ours, lines, timeout)
+        finally:
+            await lines.close()
+
+
+class _Pipeline:
+    """The way of somebody else's client, of which we know nothing."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def exchange(self, commands: Sequence[Command]) -> list[Any]:
         pipe = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipe.execute_command(*command)
+        for name, *arguments in commands:
+            pipe.execute_command(name.decode(), *arguments)
         return await pipe.execute(raise_on_error=False)
+
+
+class _Lines:
+    """Connections of our own: a pool's bookkeeping takes longer than Redis does."""
+
+    def __init__(self, pool: "ConnectionPool[Connection]", count: int) -> None:
+        self._pool = pool
+        self._idle: list[Connection] = []
+        self._room = asyncio.Semaphore(count)
+
+    async def exchange(self, commands: Sequence[Command]) -> list[Any]:
+        async with self._room:
+            line = self._idle.pop() if self._idle else self._pool.make_connection()
+            try:
+                await self._pool.ensure_connection(line)  # anew, if it broke while idle
+                await line.send_packed_command(b"".join(map(_packed, commands)))
+                answers = [await _answer(line) for _ in commands]
+            except BaseException:
+                await line.disconnect(nowait=True)  # else answers to us would reach the next
+                raise
+            self._idle.append(line)
+            return answers
+
+    async def close(self) -> None:
+        for line in self._idle:
+            await line.disconnect()
+
+
+def _packed(command: Command) -> bytes:
+    words = [b"$%d\r\n%b\r\n" % (len(word), word) for word in command]
+    return b"*%d\r\n%b" % (len(words), b"".join(words))
+
+
+async def _answer(line: Connection) -> Any:
+    try:
+        return await line.read_response()
+    except ResponseError as error:
+        return error
 
 
 @contextmanager
 def _our_errors() -> Iterator[None]:
     try:
         yield
-    except (RedisError, RedisClusterException, OSError) as error:  # TimeoutError is an OSError
+    except (RedisError, RedisClusterException, OSError) as error:  # a timeout is an OSError
         raise _ours(error) from error
 
 
@@ -177,6 +166,6 @@ def _ours(error: Exception) -> CheckpointError:
     passing = (ConnectionError, TimeoutError, ClusterError, RedisClusterException, OSError)
     if isinstance(error, passing) or any(word in message for word in _PASSING):
         return Unavailable(f"Redis: {message}")
-    if "OOM command not allowed" in message or isinstance(error, OutOfMemoryError):
+    if isinstance(error, OutOfMemoryError) or "OOM command not allowed" in message:
         return CheckpointError("Redis has no memory left for checkpoints: raise its maxmemory.")
     return CheckpointError(f"Redis: {message}")

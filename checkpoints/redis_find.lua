@@ -1,5 +1,5 @@
 -- Reads a checkpoint. ARGV: ttl, epoch, ns, id or '' for the latest, id whose elements are not
--- wanted. Answers with salt, id, record, writes, elements of the record's ranges and the writes'.
+-- wanted. Answers with salt, id, record, writes, packs of the elements of all ranges.
 local ttl, epoch, ns, id, known = unpack(ARGV)
 local salt = salt_of_whole()
 admit(epoch)
@@ -14,6 +14,6 @@ if id == '' then
 end
 local record, writes = unpack(redis.call('HMGET', hash, 'c' .. member, 'w' .. member))
 if not record then return false end
-local elements = ''
-if id ~= known then elements = elements_of(all_ranges(record, writes)) end
-return { salt, id, record, writes or '', elements }
+local packs = {}
+if id ~= known then packs = elements_of(all_ranges(record, writes)) end
+return { salt, id, record, writes or '', unpack(packs) }

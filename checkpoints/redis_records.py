@@ -2,20 +2,20 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from struct import Struct
 
 from checkpoints.errors import InvalidCheckpoint
 from checkpoints.records import Ordinal, Put, Range, Row
 
-_MISSING = 0xFFFFFFFF
+_ARRAY_16 = 0xDC  # of more than 15; ours are of 1000 at most
+_SHORTEST = 0xA0  # a string with its length in five bits of its mark
+_SIZES = {0xD9: 1, 0xDA: 2, 0xDB: 4}  # of the length of a string, by its mark
 _COUNT = Struct(">I")
 _SHORT = Struct(">H")
 _RANGE = Struct(">QII")
 _ELEMENT = Struct(">cQI")
 _NONCE = Struct(">Q")
-
-Argument = bytes | str | int
 
 
 def text(value: str) -> bytes:
@@ -35,9 +35,9 @@ def member(ns: str, checkpoint_id: str) -> bytes:
     return text(f"{ns}\0{checkpoint_id}")
 
 
-def epoch_argument(epoch: int | None) -> str:
+def epoch_argument(epoch: int | None) -> bytes:
     """Digits that compare as text like the numbers do, for any 64-bit integer."""
-    return "" if epoch is None else f"{epoch + 2**63:020d}"
+    return b"" if epoch is None else b"%020d" % (epoch + 2**63)
 
 
 def pack_ranges(ranges: Sequence[Range]) -> bytes:
@@ -45,17 +45,16 @@ def pack_ranges(ranges: Sequence[Range]) -> bytes:
     return b"".join(_RANGE.pack(*each) for each in ranges)
 
 
-def put_arguments(put: Put) -> list[Argument]:
+def put_arguments(put: Put) -> list[bytes]:
     """What the script takes for a put."""
-    rests_on = put.salt is not None
-    arguments: list[Argument] = [
+    arguments = [
         epoch_argument(put.epoch),
-        str(put.salt) if rests_on else "",
+        b"%d" % put.salt if put.salt is not None else b"",
         member(put.ns, put.checkpoint_id),
         _NONCE.pack(put.nonce % 2**64) if put.nonce else b"",
         _pack_record(put),
-        b"".join(_needed(put)) if rests_on else b"",
-        len(put.elements),
+        b"".join(_needed(put)) if put.salt is not None else b"",
+        b"%d" % len(put.elements),
     ]
     for (stream, seq), data in put.elements.items():
         arguments += (_ELEMENT.pack(b"e", stream, seq), data)
@@ -113,18 +112,29 @@ def unpack_writes(data: bytes) -> Sequence[Record]:
     return writes
 
 
-def unpack_elements(data: bytes, ranges: Sequence[Range]) -> Mapping[Ordinal, bytes]:
-    """The elements of these ranges, as the script strung them together."""
-    found: dict[Ordinal, bytes] = {}
-    at = 0
-    for stream, lo, hi in ranges:
-        for seq in range(lo, hi):
-            (length,) = _COUNT.unpack_from(data, at)
-            at += _COUNT.size
-            if length != _MISSING:
-                found[stream, seq] = data[at : at + length]
-                at += length
-    return found
+def unpack_elements(packs: Sequence[bytes], ranges: Sequence[Range]) -> Mapping[Ordinal, bytes]:
+    """Such elements of these ranges as exist. A pack is an array of MessagePack."""
+    found = chain.from_iterable(map(_unpack_strings, packs))
+    ordinals = ((stream, seq) for stream, lo, hi in ranges for seq in range(lo, hi))
+    return {at: data for at, data in zip(ordinals, found, strict=True) if data is not None}
+
+
+def _unpack_strings(pack: bytes) -> Iterator[bytes | None]:
+    """By hand: libraries take a string of MessagePack for text."""
+    at = 3 if pack[0] == _ARRAY_16 else 1
+    while at < len(pack):
+        mark = pack[at]
+        at += 1
+        if mark & 0xE0 == _SHORTEST:
+            length = mark & 0x1F
+        elif size := _SIZES.get(mark):
+            length = int.from_bytes(pack[at : at + size])
+            at += size
+        else:
+            yield None
+            continue
+        yield pack[at : at + length]
+        at += length
 
 
 def row(thread_id: str, name: bytes, salt: int, record: Record, writes: Sequence[Record]) -> Row:

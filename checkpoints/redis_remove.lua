@@ -30,7 +30,9 @@ end
 local reach = reach_of_what_stays()
 each_range(ARGV[2], function(stream, lo, hi)
   for seq = lo, hi - 1 do
-    if not reached(reach[stream], seq) then redis.call('HDEL', hash, element(stream, seq)) end
+    if not reached(reach[stream], seq) then
+      redis.call('HDEL', hash, 'e' .. stream .. struct.pack('>I4', seq))
+    end
   end
 end)
 redis.call('HSET', hash, 's', ARGV[1])

@@ -68,27 +68,21 @@ local function each_range(ranges, visit)
   end
 end
 
-local function element(stream, seq)
-  return 'e' .. stream .. struct.pack('>I4', seq)
-end
-
--- Each element's length and bytes, in order; the length of one that does not exist is 2^32 - 1.
+-- The elements in order, as MessagePack arrays of up to CHUNK; false for one that does not exist.
 local function elements_of(ranges)
-  local names, parts = {}, {}
+  local names, packs = {}, {}
   local function fetch()
     if #names == 0 then return end
-    for _, data in ipairs(redis.call('HMGET', hash, unpack(names))) do
-      parts[#parts + 1] = data and struct.pack('>I4', #data) or '\255\255\255\255'
-      parts[#parts + 1] = data or nil
-    end
+    packs[#packs + 1] = cmsgpack.pack(redis.call('HMGET', hash, unpack(names)))
     names = {}
   end
   each_range(ranges, function(stream, lo, hi)
+    local prefix, pack = 'e' .. stream, struct.pack
     for seq = lo, hi - 1 do
-      names[#names + 1] = element(stream, seq)
+      names[#names + 1] = prefix .. pack('>I4', seq)
       if #names == CHUNK then fetch() end
     end
   end)
   fetch()
-  return table.concat(parts)
+  return packs
 end

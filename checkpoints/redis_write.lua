@@ -69,4 +69,4 @@ while at <= #ARGV do
   at = last + 1
 end
 touch(ttl)
-return outcomes
+return table.concat(outcomes, ' ')
