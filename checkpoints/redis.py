@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from hashlib import blake2b
 from itertools import chain, repeat
 from secrets import randbits
+from typing import Any
 
 from checkpoints.records import Found, Ordinal, Outcome, Put, Query, Range, Refusal, Row
 from checkpoints.redis_client import Client, Command, Server, connected, raise_first_error
@@ -27,7 +28,7 @@ from checkpoints.redis_scripts import Call, load_scripts, run
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _GLOB = re.compile(r"([*?\[\]\\^])")
 _PAGES = (16, 64, 256)
-_REFUSALS = {b"superseded": Refusal.SUPERSEDED, b"incomplete": Refusal.INCOMPLETE}
+REFUSALS = {b"superseded": Refusal.SUPERSEDED, b"incomplete": Refusal.INCOMPLETE}
 
 
 class RedisStorage:
@@ -59,7 +60,7 @@ class RedisStorage:
         outcomes: dict[int, Outcome] = {}
         for places, answer in zip(by_thread.values(), answers, strict=True):
             for at, word in zip(places, answer.split(), strict=True):
-                outcomes[at] = _REFUSALS.get(word) or int(word)
+                outcomes[at] = REFUSALS.get(word) or int(word)
         return [outcomes[at] for at in range(len(puts))]
 
     def _write_call(self, thread_id: str, puts: Sequence[Put]) -> Call:
@@ -85,9 +86,22 @@ class RedisStorage:
         epoch: int | None = None,
     ) -> Found | None:
         """One round trip, in which all elements come unless the id is `known`."""
-        wanted = (text(ns), text(checkpoint_id or ""), text(known or ""))
-        call = self._call("find", thread_id, self._ttl, epoch_argument(epoch), *wanted)
+        call = self._find_call(thread_id, ns, checkpoint_id, known, epoch)
         (answer,) = await run(self._server, [call])
+        return self._found(thread_id, ns, answer)
+
+    def _find_call(
+        self,
+        thread_id: str,
+        ns: str,
+        checkpoint_id: str | None,
+        known: str | None,
+        epoch: int | None,
+    ) -> Call:
+        wanted = (text(ns), text(checkpoint_id or ""), text(known or ""))
+        return self._call("find", thread_id, self._ttl, epoch_argument(epoch), *wanted)
+
+    def _found(self, thread_id: str, ns: str, answer: Any) -> Found | None:
         if answer is None:
             return None
         salt, found_id, packed, packed_writes, *packs = answer

@@ -1,6 +1,6 @@
 """Scripts that a Redis runs by their name, and is taught where it does not know them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
@@ -19,7 +19,7 @@ class Script:
     sha: bytes
 
 
-def load_scripts(*names: str) -> Mapping[str, Script]:
+def load_scripts(*names: str) -> dict[str, Script]:
     """The scripts `redis_<name>.lua`, each after `redis_thread.lua`. Reads files."""
     folder = files(__package__)
     shared = folder.joinpath("redis_thread.lua").read_bytes()
