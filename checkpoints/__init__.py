@@ -16,7 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 from checkpoints.checkpointer import EPOCH
 from checkpoints.errors import CheckpointError, Superseded
 from checkpoints.expiry import Ttl
-from checkpoints.savers import PostgresCheckpointer, RedisCheckpointer
+from checkpoints.savers import PostgresCheckpointer, RedisCheckpointer, TieredCheckpointer
 from checkpoints.sealing import Cipher
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "PostgresCheckpointer",
     "RedisCheckpointer",
     "Superseded",
+    "TieredCheckpointer",
     "Ttl",
 ]
 
