@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import ormsgpack
 from langgraph.checkpoint.base import WRITES_IDX_MAP, Checkpoint, writes_sort_key
@@ -103,50 +103,74 @@ def index_of(channel: str, position: int) -> int:
     return WRITES_IDX_MAP.get(channel, position)
 
 
-@dataclass(slots=True)
-class Save:
-    """A body on its way to the storage, with the elements that are new to its thread."""
+class Address(NamedTuple):
+    """What a config names."""
 
-    session: Session
-    sealing: Sealing
-    address: Put
-    content: CheckpointBody | WritesBody
-    fresh: Mapping[Ordinal, bytes]
+    thread_id: str
+    ns: str
+    checkpoint_id: str
+    epoch: int | None
+
+
+class Save:
+    """A body on its way to the storage, with the elements that are new to its thread.
+
+    `nonce` is 0 for a checkpoint.
+    """
+
+    __slots__ = ("_at", "_content", "_fresh", "_ids", "_sealing", "body", "session", "size")
+
+    def __init__(
+        self,
+        session: Session,
+        sealing: Sealing,
+        at: Address,
+        content: CheckpointBody | WritesBody,
+        *,
+        nonce: int = 0,
+        parent_id: str | None = None,
+        run_id: str | None = None,
+    ) -> None:
+        self.session = session
+        self._sealing = sealing
+        self._at = at
+        self._content = content
+        self._ids = (nonce, parent_id, run_id)
+        self._fresh = session.take_fresh()
+        self.body = self._seal(content)
+        self.size = len(self.body) + sum(map(len, self._fresh.values()))
 
     @property
     def thread_id(self) -> str:
-        return self.address.thread_id
-
-    @property
-    def size(self) -> int:
-        return len(self.address.body) + sum(map(len, self.fresh.values()))
+        return self._at.thread_id
 
     def put(self) -> Put:
-        return replace(
-            self.address,
-            elements=self._sealed(self.fresh),
-            ranges=[each for part in self.content.parts() for each in _ranges(part)],
-            salt=self.session.salt,
-        )
+        return self._put(self.body, self._content, self._fresh, self.session.salt)
 
     def whole(self) -> Put:
-        content = self.content.relocated()
+        content = self._content.relocated()
         every = {at: item for part in content.parts() for at, item in _elements(part)}
-        return replace(
-            self.address,
-            body=self.sealing.seal(content.pack(), context_of(self.address)),
-            elements=self._sealed(every),
-            ranges=[each for part in content.parts() for each in _ranges(part)],
+        return self._put(self._seal(content), content, every, None)
+
+    def _put(
+        self,
+        body: bytes,
+        content: CheckpointBody | WritesBody,
+        elements: Mapping[Ordinal, bytes],
+        salt: int | None,
+    ) -> Put:
+        thread_id, ns, checkpoint_id, epoch = self._at
+        seal = self._sealing.seal
+        sealed = {at: seal(item, element_context(thread_id, at)) for at, item in elements.items()}
+        ranges = [each for part in content.parts() for each in _ranges(part)]
+        return Put(thread_id, ns, checkpoint_id, body, *self._ids, sealed, ranges, epoch, salt)
+
+    def _seal(self, content: CheckpointBody | WritesBody) -> bytes:
+        kind = "w" if self._ids[0] else "c"
+        at = self._at
+        return self._sealing.seal(
+            content.pack(), body_context(at.thread_id, at.ns, at.checkpoint_id, kind)
         )
-
-    def _sealed(self, elements: Mapping[Ordinal, bytes]) -> dict[Ordinal, bytes]:
-        thread_id, seal = self.thread_id, self.sealing.seal
-        return {at: seal(item, element_context(thread_id, at)) for at, item in elements.items()}
-
-
-def context_of(put: Put) -> bytes:
-    """The associated data of a put's body."""
-    return body_context(put.thread_id, put.ns, put.checkpoint_id, "w" if put.nonce else "c")
 
 
 def _ranges(part: Part) -> Iterator[Range]:

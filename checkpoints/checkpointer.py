@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
@@ -22,11 +21,11 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from checkpoints import retention
 from checkpoints.bodies import (
+    Address,
     CheckpointBody,
     Save,
     Stored,
     WritesBody,
-    context_of,
     index_of,
     new_nonce,
 )
@@ -36,7 +35,7 @@ from checkpoints.errors import InvalidCheckpoint
 from checkpoints.flushing import Flusher
 from checkpoints.parts import Part, take_apart
 from checkpoints.reading import Elements, Reader, as_tuple, chunks, config_of, parts_of, with_sends
-from checkpoints.records import Found, Put, Query, Storage
+from checkpoints.records import Found, Query, Storage
 from checkpoints.sealing import Cipher, Sealing
 from checkpoints.sessions import Head, Session, Sessions
 
@@ -95,25 +94,24 @@ class Checkpointer(BaseCheckpointSaver[Any]):
         Raises `Superseded`, `Unavailable`, and `InvalidCheckpoint` for an id that is no UUID.
         """
         # Everything is encoded before the first await: the run may change its objects meanwhile.
-        thread_id, ns, parent_id, epoch = _address(config)
-        address = _put(thread_id, ns, checkpoint["id"], epoch)
-        session = self._sessions.of(thread_id, epoch)
-        head = session.head(ns, parent_id)
+        at, parent_id = _saved(config, checkpoint["id"]), _address(config).checkpoint_id
+        session = self._sessions.of(at.thread_id, at.epoch)
+        head = session.head(at.ns, parent_id)
         encoding, channels = self._codec(), dict[str, Part]()
         for name, value in checkpoint["channel_values"].items():
             before = head.parts.get(name) if head else None
             if before is None or name in new_versions:
-                stream = f"{ns}\0{name}"
+                stream = f"{at.ns}\0{name}"
                 before = take_apart(encoding, value, stream, before, session.place)
             channels[name] = before
         kept = self._metadata(config, metadata)
         content = CheckpointBody.of(encoding, checkpoint, kept, channels)
-        body = self._sealing.seal(content.pack(), context_of(address))
-        put = replace(address, body=body, parent_id=parent_id, run_id=_run_id(config))
-        save = Save(session, self._sealing, put, content, session.take_fresh())
-        session.remember(ns, checkpoint["id"], Head(body, channels), stored=False)
+        save = Save(
+            session, self._sealing, at, content, parent_id=parent_id or None, run_id=_run_id(config)
+        )
+        session.remember(at.ns, at.checkpoint_id, Head(save.body, channels), stored=False)
         await self._save(save)
-        return config_of(thread_id, ns, checkpoint["id"])
+        return config_of(at.thread_id, at.ns, at.checkpoint_id)
 
     async def aput_writes(
         self,
@@ -126,29 +124,25 @@ class Checkpointer(BaseCheckpointSaver[Any]):
 
         Of one task and position the first write counts; of a special channel the last.
         """
-        thread_id, ns, checkpoint_id, epoch = _address(config)
-        address = _put(thread_id, ns, checkpoint_id, epoch)
-        session = self._sessions.of(thread_id, epoch)
+        at = _saved(config, _address(config).checkpoint_id)
+        session = self._sessions.of(at.thread_id, at.epoch)
         encoding, parts = self._codec(), list[tuple[int, str, Part]]()
         for position, (name, value) in enumerate(writes):
-            part = take_apart(encoding, value, f"{ns}\0{name}", None, session.place)
+            part = take_apart(encoding, value, f"{at.ns}\0{name}", None, session.place)
             parts.append((index_of(name, position), name, part))
-        run_id = _run_id(config)
-        content = WritesBody(task_id, task_path, run_id, parts)
-        put = replace(address, nonce=new_nonce())
-        put = replace(put, body=self._sealing.seal(content.pack(), context_of(put)))
-        await self._save(Save(session, self._sealing, put, content, session.take_fresh()))
+        content = WritesBody(task_id, task_path, _run_id(config), parts)
+        await self._save(Save(session, self._sealing, at, content, nonce=new_nonce()))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint of `config`, or the latest; None if there is none. Raises `Torn`."""
         thread_id, ns, checkpoint_id, epoch = _address(config)
-        if checkpoint_id is not None and not _valid(checkpoint_id):
+        if checkpoint_id and not _valid(checkpoint_id):
             return None
         self._sessions.of(thread_id, epoch)
         seeds = self._sessions.all(thread_id)
         known = max((one.latest(ns) or "" for one in seeds), default="")
         found = await self._storage.find(
-            thread_id, ns, checkpoint_id, known=known or None, epoch=epoch
+            thread_id, ns, checkpoint_id or None, known=known or None, epoch=epoch
         )
         if found is None:
             return None
@@ -185,7 +179,7 @@ class Checkpointer(BaseCheckpointSaver[Any]):
         """What the writes of the ancestors contributed to each channel since its last value."""
         thread_id, ns, checkpoint_id, _ = _address(config)
         return await history(
-            self._reader, self._codec(), Query(thread_id, ns), checkpoint_id, channels
+            self._reader, self._codec(), Query(thread_id, ns), checkpoint_id or None, channels
         )
 
     async def adelete_thread(self, thread_id: str) -> None:
@@ -368,22 +362,22 @@ class Checkpointer(BaseCheckpointSaver[Any]):
         }
 
 
-def _address(config: RunnableConfig) -> tuple[str, str, str | None, int | None]:
-    """Thread, namespace, checkpoint and epoch that a config names."""
+def _address(config: RunnableConfig) -> Address:
+    """What a config names; without a checkpoint, its id is empty."""
     configurable = config["configurable"]
-    checkpoint_id = configurable.get("checkpoint_id")
-    return (
+    return Address(
         str(configurable["thread_id"]),
         configurable.get("checkpoint_ns") or "",
-        str(checkpoint_id) if checkpoint_id else None,
+        str(configurable.get("checkpoint_id") or ""),
         configurable.get(EPOCH),
     )
 
 
-def _put(thread_id: str, ns: str, checkpoint_id: str | None, epoch: int | None) -> Put:
-    if checkpoint_id is None or not _valid(checkpoint_id):
+def _saved(config: RunnableConfig, checkpoint_id: str) -> Address:
+    """Where something is saved. Raises `InvalidCheckpoint`."""
+    if not _valid(checkpoint_id):
         raise InvalidCheckpoint(f"A checkpoint's id is a UUID in lower case: {checkpoint_id!r}.")
-    return Put(thread_id, ns, checkpoint_id, b"", epoch=epoch)
+    return _address(config)._replace(checkpoint_id=checkpoint_id)
 
 
 def _valid(checkpoint_id: str) -> bool:

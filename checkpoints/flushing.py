@@ -51,13 +51,18 @@ class Flusher:
     async def save(self, save: Save) -> None:
         """Returns when it is committed. Raises why it is not: then nothing of it is stored."""
         lane = self._lanes[hash(save.thread_id) % len(self._lanes)]
-        if lane.size > self._backlog or lane.door.locked():
-            async with lane.door:  # fair: those who wait enter in the order they came
-                while lane.size > self._backlog:
-                    await lane.flushed()
+        try:
+            if lane.size > self._backlog or lane.door.locked():
+                async with lane.door:  # fair: those who wait enter in the order they came
+                    while lane.size > self._backlog:
+                        await lane.flushed()
+                    done = lane.add(save)
+            else:
                 done = lane.add(save)
-        else:
-            done = lane.add(save)
+        except BaseException as error:
+            # What it would have stored, later saves of the session may rest on.
+            save.session.failure = save.session.failure or CheckpointError(f"not saved: {error!r}")
+            raise
         await done
 
     def start(self) -> None:

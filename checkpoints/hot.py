@@ -6,7 +6,7 @@ from itertools import chain
 
 from checkpoints.records import Found, Put
 from checkpoints.redis import REFUSALS, RedisStorage
-from checkpoints.redis_client import Server
+from checkpoints.redis_client import Server, raise_first_error
 from checkpoints.redis_records import epoch_argument, put_arguments, text
 from checkpoints.redis_scripts import Call, load_scripts, run
 
@@ -39,6 +39,10 @@ class HotStorage(RedisStorage):
         super().__init__(server, prefix=prefix, ttl=ttl, history=False)
         self._process = process.encode()
         self._scripts |= load_scripts(*_MARKING)
+
+    async def ping(self) -> None:
+        """Raises `Unavailable` while Redis does not answer."""
+        raise_first_error(await self._server.exchange([(b"PING",)]))
 
     async def mark(
         self, epochs: Mapping[str, int | None], generation: int | None

@@ -16,7 +16,7 @@ from checkpoints.tiered import TieredStorage
 from checkpoints.trust import Trust
 
 _CONNECTIONS = 8
-_CALL_SECONDS = 1.0
+_CALL_SECONDS = 2.0
 
 
 class PostgresCheckpointer(Checkpointer):

@@ -23,7 +23,7 @@ from checkpoints.trust import Trust
 _log = logging.getLogger(__name__)
 
 _REST = 0.2
-_AWAY = 1.0
+_PROBE = 0.5
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class TieredStorage:
         self._trust = trust
         self._copies: dict[str, _Copy] = {}
         self._clock = asyncio.get_running_loop().time
-        self._away_until = float("-inf")
+        self._away = False
 
     async def write(self, puts: Sequence[Put]) -> Sequence[Outcome]:
         """See `Storage`. Redis may be away: then the first write takes a second longer."""
@@ -134,10 +134,7 @@ class TieredStorage:
         self, thread_id: str, ns: str, checkpoint_id: str | None, known: str | None
     ) -> Found | None:
         """What the copy says, if it may be believed."""
-        if (
-            self._clock() < self._away_until
-            or (generation := await self._trust.generation()) is None
-        ):
+        if self._away or (generation := await self._trust.generation()) is None:
             return None
         try:
             found, standing = await self._hot.look(thread_id, ns, checkpoint_id, known, generation)
@@ -187,7 +184,7 @@ class TieredStorage:
     async def _mark(self, epochs: Mapping[str, int | None]) -> bool:
         """Mark the copies that are not. False if Redis is away."""
         await self._cleared(epochs)
-        if self._clock() < self._away_until:
+        if self._away:
             return self._unmark(epochs)
         new = {
             thread_id: epoch
@@ -247,15 +244,24 @@ class TieredStorage:
         return False
 
     def _stay_away(self, error: Exception) -> None:
-        """Leave Redis alone for a moment."""
-        if self._clock() >= self._away_until:
-            _log.warning("Working without copies in Redis for a while: %s", error)
-        self._away_until = self._clock() + _AWAY
+        """Leave Redis alone until it answers again, so that no save waits for it."""
+        if not self._away:
+            _log.warning("Working without copies in Redis: %s", error)
+        self._away = True
 
     async def _rest_forever(self) -> None:
         while True:
-            await asyncio.sleep(_REST / 2)
-            await self._rest(self._clock() - _REST)
+            await asyncio.sleep(_PROBE if self._away else _REST / 2)
+            if self._away:
+                await self._probe()
+            else:
+                await self._rest(self._clock() - _REST)
+
+    async def _probe(self) -> None:
+        with suppress(CheckpointError):
+            await self._hot.ping()
+            self._away = False
+            _log.info("Redis answers again.")
 
     async def _rest(self, before: float) -> None:
         for thread_id, copy in list(self._copies.items()):
