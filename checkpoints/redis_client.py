@@ -13,16 +13,28 @@ from redis.exceptions import (
     ClusterError,
     ConnectionError,  # noqa: A004
     OutOfMemoryError,
+    ReadOnlyError,
     RedisClusterException,
     RedisError,
     ResponseError,
     TimeoutError,  # noqa: A004
+    TryAgainError,
 )
 
 from checkpoints.errors import CheckpointError, Unavailable
 
 _log = logging.getLogger(__name__)
-_PASSING = ("READONLY", "LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "BUSY")
+_PASSING = (
+    ConnectionError,
+    TimeoutError,
+    ReadOnlyError,
+    TryAgainError,
+    ClusterError,
+    RedisClusterException,
+    OSError,
+)
+# Of errors that redis-py has no class for, or that a script of Redis 6 wraps into another.
+_PASSING_CODES = ("READONLY", "NOREPLICAS", "MISCONF", "BUSY")
 
 Client = Redis | RedisCluster
 Command = tuple[bytes, ...]
@@ -163,8 +175,7 @@ def _our_errors() -> Iterator[None]:
 
 def _ours(error: Exception) -> CheckpointError:
     message = str(error) or type(error).__name__
-    passing = (ConnectionError, TimeoutError, ClusterError, RedisClusterException, OSError)
-    if isinstance(error, passing) or any(word in message for word in _PASSING):
+    if isinstance(error, _PASSING) or any(code in message for code in _PASSING_CODES):
         return Unavailable(f"Redis: {message}")
     if isinstance(error, OutOfMemoryError) or "OOM command not allowed" in message:
         return CheckpointError("Redis has no memory left for checkpoints: raise its maxmemory.")
