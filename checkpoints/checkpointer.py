@@ -106,9 +106,8 @@ class Checkpointer(BaseCheckpointSaver[Any]):
             channels[name] = before
         kept = self._metadata(config, metadata)
         content = CheckpointBody.of(encoding, checkpoint, kept, channels)
-        save = Save(
-            session, self._sealing, at, content, parent_id=parent_id or None, run_id=_run_id(config)
-        )
+        run_id = str(kept["run_id"]) if kept.get("run_id") else None
+        save = Save(session, self._sealing, at, content, parent_id=parent_id or None, run_id=run_id)
         session.remember(at.ns, at.checkpoint_id, Head(save.body, channels), stored=False)
         await self._save(save)
         return config_of(at.thread_id, at.ns, at.checkpoint_id)
@@ -124,12 +123,23 @@ class Checkpointer(BaseCheckpointSaver[Any]):
 
         Of one task and position the first write counts; of a special channel the last.
         """
+        indexed = [(index_of(name, n), name, value) for n, (name, value) in enumerate(writes)]
+        await self.aput_indexed(config, indexed, task_id, task_path)
+
+    async def aput_indexed(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[int, str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        """The same of writes that bring their indexes along, as those of another saver do."""
         at = _saved(config, _address(config).checkpoint_id)
         session = self._sessions.of(at.thread_id, at.epoch)
         encoding, parts = self._codec(), list[tuple[int, str, Part]]()
-        for position, (name, value) in enumerate(writes):
+        for index, name, value in writes:
             part = take_apart(encoding, value, f"{at.ns}\0{name}", None, session.place)
-            parts.append((index_of(name, position), name, part))
+            parts.append((index, name, part))
         content = WritesBody(task_id, task_path, _run_id(config), parts)
         await self._save(Save(session, self._sealing, at, content, nonce=new_nonce()))
 

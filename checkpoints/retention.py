@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from langgraph.checkpoint.serde.types import TASKS
+
 from checkpoints.bodies import Stored, body_context, element_context, new_nonce
 from checkpoints.encoding import Encoding
 from checkpoints.errors import CheckpointError
@@ -77,13 +79,18 @@ def _needed(
             continue
         metadata: Any = encoding.decode(stored.metadata)
         channels = set(metadata.get(_COUNTERS) or ()) - stored.channels.keys()
-        steps = 1 if stored.v < 4 else 0
         parent = _parent(stored)
-        while (steps or channels) and parent in by_key:
+        if stored.v < 4 and parent in by_key and _sends(by_key[parent]):
+            needed.add(parent)
+        while channels and parent in by_key:
             needed.add(parent)
             channels -= by_key[parent].channels.keys()
-            parent, steps = _parent(by_key[parent]), 0
+            parent = _parent(by_key[parent])
     return needed
+
+
+def _sends(stored: Stored) -> bool:
+    return any(write.channel == TASKS for write in stored.writes)
 
 
 async def copy_thread(
@@ -104,7 +111,8 @@ async def copy_thread(
         batch += _copies(sealing, stored, target, elements, metadata.get("run_id"))
         if len(batch) >= _BATCH:
             salt, batch = await _write(reader, batch, salt), []
-    await _write(reader, batch, salt)
+    if batch:
+        await _write(reader, batch, salt)
 
 
 def _copies(
