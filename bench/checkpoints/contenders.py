@@ -89,10 +89,12 @@ def _postgres(stores: Stores) -> AbstractAsyncContextManager[Saver]:
 
 
 def _redis(stores: Stores) -> AbstractAsyncContextManager[Saver]:
+    assert stores.redis
     return checkpoints.RedisCheckpointer.open(stores.redis)
 
 
 def _tiered(stores: Stores) -> AbstractAsyncContextManager[Saver]:
+    assert stores.redis
     return checkpoints.TieredCheckpointer.open(stores.dsn, stores.redis)
 
 
@@ -139,9 +141,4 @@ class Arena:
 def arena(dsn: str, redis: str | None, names: Sequence[str]) -> Arena:
     """Of the contenders of these names, those for which there is a server."""
     able = [each for each in ALL if each.name in names and (redis or "redis" not in each.uses)]
-    able = [
-        c
-        for c in able
-        if c.name not in OURS or hasattr(checkpoints, f"{c.name.title()}Checkpointer")
-    ]
     return Arena(able, dsn, redis, count())

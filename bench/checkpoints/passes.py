@@ -282,9 +282,9 @@ async def trips(arena: Arena, _: Sizes) -> list[Row]:
                 before = [relay.trips for relay in relays]
                 await work()
                 await asyncio.sleep(0.2)
-                done = [relay.trips - so_far for relay, so_far in zip(relays, before, strict=True)]
-                postgres[title][contender.name] = [done[0]]
-                redis[title][contender.name] = [done[1]]
+                for name, figures, n in (("postgres", postgres, 0), ("redis", redis, 1)):
+                    if name in contender.uses:
+                        figures[title][contender.name] = [relays[n].trips - before[n]]
     rows = []
     for title in postgres:
         hot = "read" in title

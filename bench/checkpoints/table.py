@@ -27,7 +27,7 @@ class Row:
             return None
         pairs = zip(self.rounds[name], self.rounds[self.base], strict=True)
         ratios = [(a, b) if self.more else (b, a) for a, b in pairs]
-        return statistics.median(a / b if b else float("inf") for a, b in ratios)
+        return statistics.median(a / b for a, b in ratios) if all(b for _, b in ratios) else None
 
     def verdict(self) -> str:
         """The goal, and whether it was reached."""
@@ -46,10 +46,14 @@ def _mark(reached: bool) -> str:  # noqa: FBT001
     return "reached" if reached else "MISSED"
 
 
-def show(rows: Sequence[Row], names: Sequence[str]) -> str:
-    """The table as plain text; the ratios are ours to the base of each row, more being better."""
+def show(rows: Sequence[Row], names: Sequence[str], *, judged: bool = True) -> str:
+    """The table as plain text, `judged` by the goals.
+
+    The ratios are ours to the base of each row: to the official saver unless its goal says else,
+    above 1 where ours is better.
+    """
     ours = [name for name in OURS if name in names]
-    lines = [["", *names, *(f"{name} is" for name in ours), "goal"]]
+    lines = [["", *names, *(f"{name} is" for name in ours), "goal of postgres" * judged]]
     for row in rows:
         figures = [statistics.median(row.rounds[n]) if n in row.rounds else None for n in names]
         ratios = [row.ratio(name) for name in ours]
@@ -58,7 +62,7 @@ def show(rows: Sequence[Row], names: Sequence[str]) -> str:
                 row.title,
                 *("-" if figure is None else _figure(figure) for figure in figures),
                 *("-" if ratio is None else f"{_figure(ratio)}x" for ratio in ratios),
-                row.verdict(),
+                row.verdict() if judged else "",
             ]
         )
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
