@@ -1,0 +1,285 @@
+"""No head that is read is older than what was acknowledged, whatever becomes of Redis."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+import redis.asyncio
+
+from checkpoints import EPOCH, PostgresCheckpointer, TieredCheckpointer
+from tests.checkpoints.proxy import Proxy, proxied
+from tests.checkpoints.servers import PROGRAMS, Node, alone
+from tests.checkpoints.threads import Thread
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory, requires: Callable[..., None]) -> Iterator[Node]:
+    requires(*PROGRAMS)
+    with alone(tmp_path_factory.mktemp("tiered") / "redis") as node:
+        yield node
+
+
+@dataclass
+class Tier:
+    """Two processes' savers on one Postgres and one Redis, each on a wire of its own."""
+
+    first: TieredCheckpointer
+    second: TieredCheckpointer
+    wire: Proxy
+    other_wire: Proxy
+    dsn: str
+    schema: str
+    redis: redis.asyncio.Redis
+
+    def aim(self, port: int) -> None:
+        """Both wires lead to another server from now on."""
+        for wire in (self.wire, self.other_wire):
+            wire.cut()
+            wire.target = port
+            wire.mend()
+
+
+@pytest.fixture
+async def tier(postgres_dsn: str, node: Node) -> AsyncIterator[Tier]:
+    async with opened(postgres_dsn, node.port) as tier:
+        yield tier
+
+
+@asynccontextmanager
+async def opened(dsn: str, port: int, *, empty: bool = True) -> AsyncIterator[Tier]:
+    name = f"tiered{uuid4().hex[:8]}"
+    async with AsyncExitStack() as stack:
+        wires = [await stack.enter_async_context(proxied(port)) for _ in range(2)]
+        savers = [
+            await stack.enter_async_context(
+                TieredCheckpointer.open(
+                    dsn, f"redis://127.0.0.1:{wire.port}", schema=name, prefix=name, size=3
+                )
+            )
+            for wire in wires
+        ]
+        client = await stack.enter_async_context(redis.asyncio.Redis(port=port))
+        if empty:
+            await client.flushall()
+        yield Tier(savers[0], savers[1], wires[0], wires[1], dsn, name, client)
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as conn:
+        await conn.execute(f"drop schema {name} cascade")
+
+
+@asynccontextmanager
+async def without_postgres(tier: Tier) -> AsyncIterator[None]:
+    """Whoever looks into the tables of checkpoints waits until this is over."""
+    async with await psycopg.AsyncConnection.connect(tier.dsn) as conn:
+        tables = ("checkpoints", "writes", "elements")
+        await conn.execute(f"lock {','.join(f'{tier.schema}.{name}' for name in tables)}")
+        yield
+
+
+async def rested(tier: Tier, thread: Thread) -> None:
+    """Returns when the copy of the thread may be believed."""
+    pattern = f"{tier.schema}:{{{thread.thread_id}}}:m"
+    async with asyncio.timeout(20):
+        while await tier.redis.hkeys(pattern) != [b"g"]:
+            await asyncio.sleep(0.02)
+
+
+async def seen(saver: TieredCheckpointer, thread: Thread) -> list[int]:
+    values = await thread.through(saver).values()
+    return list(values["items"])
+
+
+async def test_a_thread_at_rest_is_read_from_redis_alone_in_one_round_trip(tier: Tier) -> None:
+    thread = Thread(tier.first)
+    items = [f"item {n} " * 30 for n in range(50)]
+    await thread.put({"items": items})
+    await thread.write(("items", ["more " * 60]))
+    await rested(tier, thread)
+    await seen(tier.second, thread)  # connects, and teaches Redis the scripts
+
+    async with without_postgres(tier), asyncio.timeout(20), tier.redis.monitor() as monitor:
+        read = await thread.through(tier.second).read()
+        await tier.redis.ping()
+        commands = []
+        async for command in monitor.listen():
+            if command["command"].startswith("PING"):
+                break
+            if command["client_type"] != "lua":
+                commands.append(command["command"].split()[0])
+
+    assert read.checkpoint["channel_values"]["items"] == items
+    assert read.pending_writes == [("task", "items", ["more " * 60])]
+    assert commands == ["EVALSHA", "EVALSHA"]  # one packet: the head, and whether to believe it
+
+
+async def test_while_a_run_goes_on_others_read_what_it_acknowledged(tier: Tier) -> None:
+    thread = Thread(tier.first)
+    for n in range(20):
+        await thread.put({"items": list(range(n + 1))})
+        assert await seen(tier.second, thread) == list(range(n + 1))
+
+
+async def test_who_cannot_reach_redis_keeps_others_from_believing_it(tier: Tier) -> None:
+    thread = Thread(tier.first)
+    await thread.put({"items": [1]})
+    await rested(tier, thread)
+    assert await seen(tier.second, thread) == [1]
+
+    tier.wire.cut()
+    await thread.put({"items": [1, 2]})
+    assert await seen(tier.second, thread) == [1, 2]
+    await thread.put({"items": [1, 2, 3]})
+    assert await seen(tier.second, thread) == [1, 2, 3]
+    assert await seen(tier.first, thread) == [1, 2, 3]
+
+    tier.wire.mend()
+    await thread.put({"items": [1, 2, 3, 4]})
+    assert await seen(tier.second, thread) == [1, 2, 3, 4]
+
+
+async def test_the_other_may_go_on_while_one_is_cut_off(tier: Tier) -> None:
+    thread = Thread(tier.first)
+    await thread.put({"items": [1]})
+    await rested(tier, thread)
+
+    tier.wire.cut()
+    await thread.put({"items": [1, 2]})
+    other = thread.through(tier.second)
+    await other.put({"items": [1, 2, 3]})
+    assert await seen(tier.first, thread) == [1, 2, 3]
+    thread.last = other.last
+    await thread.put({"items": [4]})
+    assert await seen(tier.second, thread) == [4]
+
+
+async def test_a_writer_that_died_between_commit_and_copy_leaves_a_mark(tier: Tier) -> None:
+    thread = Thread(tier.first)
+    await thread.put({"items": [1]})
+    await rested(tier, thread)
+
+    await tier.first._storage._hot.mark({thread.thread_id: None}, 1)
+    async with PostgresCheckpointer.open(tier.dsn, schema=tier.schema) as committing:
+        await thread.through(committing).put({"items": [1, 2]})
+
+    assert await seen(tier.second, thread) == [1, 2]
+
+
+async def test_a_new_owner_takes_away_the_marks_of_those_it_superseded(tier: Tier) -> None:
+    thread = Thread(tier.first)
+    await thread.put({"items": [1]}, configurable={EPOCH: 1})
+    await rested(tier, thread)
+    await tier.first._storage._hot.mark({thread.thread_id: 1}, 1)
+
+    other = thread.through(tier.second)
+    await other.put({"items": [1, 2]}, configurable={EPOCH: 2})
+    await rested(tier, thread)
+
+    async with without_postgres(tier), asyncio.timeout(20):
+        assert await seen(tier.second, thread) == [1, 2]
+
+
+async def test_a_deleted_thread_is_gone_from_redis_too(tier: Tier) -> None:
+    thread = Thread(tier.first)
+    await thread.put({"items": [1]})
+    await rested(tier, thread)
+
+    await tier.second.adelete_thread(thread.thread_id)
+
+    assert await tier.first.aget_tuple(thread.config) is None
+    assert await tier.second.aget_tuple(thread.config) is None
+
+
+async def test_it_opens_and_serves_without_redis(postgres_dsn: str) -> None:
+    async with opened(postgres_dsn, 1, empty=False) as tier:
+        thread = Thread(tier.first)
+        await thread.put({"items": [1]})
+        await thread.put({"items": [1, 2]})
+        assert await seen(tier.second, thread) == [1, 2]
+
+
+@pytest.mark.parametrize("loss", ["flush", "restart", "old dump"])
+async def test_what_redis_loses_or_turns_back_is_not_believed(
+    postgres_dsn: str, tmp_path: Path, requires: Callable[..., None], loss: str
+) -> None:
+    requires(*PROGRAMS)
+    with alone(tmp_path / "first") as node:
+        async with opened(postgres_dsn, node.port) as tier:
+            thread = Thread(tier.first)
+            await thread.put({"items": [1]})
+            await rested(tier, thread)
+            await tier.redis.save()
+            dump = (tmp_path / "first" / "dump.rdb").read_bytes()
+            await thread.put({"items": [1, 2]})
+            await rested(tier, thread)
+            if loss == "flush":
+                await tier.redis.flushall()
+                await _goes_on(tier, thread)
+                return
+            (tmp_path / "kept").mkdir()
+            if loss == "old dump":
+                (tmp_path / "kept" / "dump.rdb").write_bytes(dump)
+            with alone(tmp_path / "second", "--dir", str(tmp_path / "kept")) as again:
+                node.kill()
+                tier.aim(again.port)
+                await _goes_on(tier, thread)
+
+
+async def _goes_on(tier: Tier, thread: Thread) -> None:
+    assert await seen(tier.second, thread) == [1, 2]
+    await thread.put({"items": [1, 2, 3]})
+    assert await seen(tier.second, thread) == [1, 2, 3]
+    assert await seen(tier.first, thread) == [1, 2, 3]
+    await thread.put({"items": [1, 2, 3, 4]})
+    assert await seen(tier.second, thread) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 14))]
+)
+async def test_no_read_is_older_than_the_last_acknowledged_save(tier: Tier, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - mishaps, not secrets
+    threads = [Thread(tier.first) for _ in range(3)]
+    said: dict[str, list[int]] = {}
+
+    async def readings() -> None:
+        while True:
+            for thread in threads:
+                before = said.get(thread.thread_id, [])
+                found = await thread.through(chance.choice(savers)).saver.aget_tuple(thread.config)
+                items = found.checkpoint["channel_values"]["items"] if found else []
+                assert len(items) >= len(before), (seed, items, before)
+            await asyncio.sleep(0)
+
+    savers = [tier.first, tier.second]
+    reading = asyncio.create_task(readings())
+    for n in range(40):
+        thread = chance.choice(threads)
+        by = thread.through(chance.choice(savers))
+        items = [*said.get(thread.thread_id, []), n]
+        await by.put({"items": items}, configurable={EPOCH: n})
+        thread.last, said[thread.thread_id] = by.last, items
+        await _mishap(tier, chance)
+        if chance.random() < 0.2:
+            await asyncio.sleep(0.4)  # marks are taken back
+        assert not reading.done(), reading.exception()
+    reading.cancel()
+
+
+async def _mishap(tier: Tier, chance: random.Random) -> None:
+    match chance.randrange(12):
+        case 0:
+            tier.wire.cut()
+        case 1:
+            tier.other_wire.cut()
+        case 2 | 3 | 4:
+            tier.wire.mend()
+            tier.other_wire.mend()
+        case 5:
+            await tier.redis.flushall()
+        case 6:
+            await tier.redis.script_flush()
