@@ -1,8 +1,7 @@
 """Arrays for Postgres, packed in its binary format: half the price of psycopg's lists."""
 
-from collections.abc import Iterable
-from struct import Struct
-from typing import Any
+from collections.abc import Sequence
+from struct import Struct, pack
 
 from psycopg.adapt import AdaptersMap, Dumper
 from psycopg.pq import Format
@@ -28,35 +27,30 @@ def register(adapters: AdaptersMap) -> None:
     adapters.register_dumper(Array, _ArrayDumper)
 
 
-def ints(values: Iterable[int]) -> Array:
-    return _packed(_INT4, [value.to_bytes(4, "big", signed=True) for value in values])
+def ints(values: Sequence[int]) -> Array:
+    parts = [part for value in values for part in (4, value)]
+    return Array(_HEAD.pack(1, 0, _INT4, len(values), 1) + pack(f"!{len(parts)}i", *parts))
 
 
-def bigints(values: Iterable[int | None]) -> Array:
-    return _packed(
-        _INT8,
-        [None if value is None else value.to_bytes(8, "big", signed=True) for value in values],
-    )
+def bigints(values: Sequence[int | None]) -> Array:
+    return _packed(_INT8, [None if value is None else pack("!q", value) for value in values])
 
 
-def byteas(values: Iterable[bytes]) -> Array:
-    return _packed(_BYTEA, list(values))
+def byteas(values: Sequence[bytes]) -> Array:
+    return _packed(_BYTEA, values)
 
 
-def texts(values: Iterable[bytes | None]) -> Array:
+def texts(values: Sequence[bytes | None]) -> Array:
     """Of text in UTF-8, which the connection must speak."""
-    return _packed(_TEXT, list(values))
+    return _packed(_TEXT, values)
 
 
-def uuids(values: Iterable[bytes | None]) -> Array:
-    return _packed(_UUID, list(values))
+def uuids(values: Sequence[bytes | None]) -> Array:
+    return _packed(_UUID, values)
 
 
-def _packed(oid: int, items: list[Any]) -> Array:
+def _packed(oid: int, items: Sequence[bytes | None]) -> Array:
     parts = [_HEAD.pack(1, None in items, oid, len(items), 1)]
     for item in items:
-        if item is None:
-            parts.append(_NULL)
-        else:
-            parts += (len(item).to_bytes(4, "big"), item)
+        parts += (_NULL,) if item is None else (len(item).to_bytes(4, "big"), item)
     return Array(b"".join(parts))

@@ -22,6 +22,12 @@ Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
 
 _PAGES = (16, 64, 256)  # rows of the first page, the second, all further ones
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PATIENCE = 10.0  # seconds to wait for a connection
+_SESSION: dict[str, Any] = {
+    "autocommit": True,
+    "prepare_threshold": None,  # PgBouncer hands each statement to another session
+    "client_encoding": "utf8",
+}
 _CONNECTING = {  # unless the caller's DSN says otherwise
     "connect_timeout": "10",
     "keepalives_idle": "30",
@@ -45,6 +51,8 @@ class PostgresStorage:
         self._sql = statements("postgres.sql", schema)
 
     async def write(self, puts: Sequence[Put]) -> Sequence[Outcome]:
+        if not puts:
+            return []
         ((stored, refused),) = await self._fetch("write", _arguments(puts))
         return [
             Refusal[reason] if reason else salt
@@ -105,8 +113,8 @@ class PostgresStorage:
         if _storable(thread_id):
             arguments = {
                 "thread": thread_key(thread_id),
-                "nss": arrays.texts(ns.encode() for ns, _ in gone),
-                "ids": arrays.uuids(_id(id_) for _, id_ in gone),
+                "nss": arrays.texts([ns.encode() for ns, _ in gone]),
+                "ids": arrays.uuids([_id(id_) for _, id_ in gone]),
                 **_range_arrays(ranges),
             }
             await self._fetch("remove", arguments)
@@ -157,7 +165,7 @@ class PostgresStorage:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
-        async with _reaching(), self.pool.connection() as conn:
+        async with reaching(), self.pool.connection() as conn:
             yield conn
 
 
@@ -169,28 +177,44 @@ async def open_postgres(
 
     The pool is the storage's `pool`: autocommit, nothing prepared, rows as tuples.
     """
+    conninfo = make_conninfo("", **{**_CONNECTING, **conninfo_to_dict(dsn)})
+    async with (
+        reaching(),
+        await AsyncConnection.connect(conninfo, **_SESSION) as conn,
+    ):
+        await migrate(conn, schema)
+    async with _pool(conninfo, size) as pool:
+        async with reaching():
+            await pool.wait(_PATIENCE)
+        yield PostgresStorage(pool, schema)
+
+
+def _pool(conninfo: str, size: int) -> Pool:
+    async def check(conn: AsyncConnection[TupleRow]) -> None:
+        """Notice that the server has hung up, without asking it; then drop all that are like it."""
+        try:
+            for _ in range(2):  # its last words, and the end
+                conn.pgconn.consume_input()
+        except psycopg.OperationalError:
+            await pool.check()
+            raise
+
     adapters = AdaptersMap(psycopg.adapters)
     arrays.register(adapters)
     pool: Pool = AsyncConnectionPool(
-        make_conninfo("", **{**_CONNECTING, **conninfo_to_dict(dsn)}),
+        conninfo,
         min_size=1,
         max_size=size,
-        kwargs={
-            "autocommit": True,
-            "prepare_threshold": None,  # PgBouncer hands each statement to another session
-            "client_encoding": "utf8",
-            "context": adapters,
-        },
+        kwargs={**_SESSION, "context": adapters},
         open=False,
-        timeout=10,
+        check=check,
+        timeout=_PATIENCE,
+        # Its pauses between attempts double: better begin anew than find out late.
+        reconnect_timeout=1.0,
+        reconnect_failed=lambda pool: pool.check(),
         name="checkpoints",
     )
-    async with _reaching():
-        await pool.open(wait=True, timeout=10)
-    async with pool:
-        async with _reaching():
-            await migrate(pool, schema)
-        yield PostgresStorage(pool, schema)
+    return pool
 
 
 def thread_key(thread_id: str) -> str:
@@ -199,7 +223,8 @@ def thread_key(thread_id: str) -> str:
 
 
 @asynccontextmanager
-async def _reaching() -> AsyncIterator[None]:
+async def reaching() -> AsyncIterator[None]:
+    """What psycopg says of a connection, in our words."""
     try:
         yield
     except PoolClosed as error:
@@ -212,38 +237,38 @@ async def _reaching() -> AsyncIterator[None]:
 
 def _arguments(puts: Sequence[Put]) -> list[arrays.Array]:
     """The parameters of the function `write`."""
-    names = {bytes.fromhex(thread_key(put.thread_id)): put.thread_id for put in puts}
-    keys = sorted(names)
-    position = {names[key]: n for n, key in enumerate(keys, 1)}
+    names = {put.thread_id: _text(put.thread_id) for put in puts}
+    threads = sorted((bytes.fromhex(thread_key(thread_id)), thread_id) for thread_id in names)
+    position = {thread_id: n for n, (_, thread_id) in enumerate(threads, 1)}
     pieces = [
         (n, stream, seq, data)
         for n, put in enumerate(puts, 1)
         for (stream, seq), data in put.elements.items()
     ]
     return [
-        arrays.uuids(keys),
-        arrays.texts(_text(names[key]) for key in keys),
-        arrays.ints(position[put.thread_id] for put in puts),
-        arrays.texts(_text(put.ns) for put in puts),
-        arrays.uuids(_id(put.checkpoint_id) for put in puts),
-        arrays.uuids(None if put.parent_id is None else _id(put.parent_id) for put in puts),
-        arrays.texts(None if put.run_id is None else _text(put.run_id) for put in puts),
-        arrays.bigints(put.nonce for put in puts),
-        arrays.byteas(put.body for put in puts),
-        arrays.bigints(put.epoch for put in puts),
-        arrays.bigints(put.salt for put in puts),
-        arrays.ints(n for n, _, _, _ in pieces),
-        arrays.bigints(stream for _, stream, _, _ in pieces),
-        arrays.ints(seq for _, _, seq, _ in pieces),
-        arrays.byteas(data for _, _, _, data in pieces),
+        arrays.uuids([key for key, _ in threads]),
+        arrays.texts([names[thread_id] for _, thread_id in threads]),
+        arrays.ints([position[put.thread_id] for put in puts]),
+        arrays.texts([_text(put.ns) for put in puts]),
+        arrays.uuids([_id(put.checkpoint_id) for put in puts]),
+        arrays.uuids([None if put.parent_id is None else _id(put.parent_id) for put in puts]),
+        arrays.texts([None if put.run_id is None else _text(put.run_id) for put in puts]),
+        arrays.bigints([put.nonce for put in puts]),
+        arrays.byteas([put.body for put in puts]),
+        arrays.bigints([put.epoch for put in puts]),
+        arrays.bigints([put.salt for put in puts]),
+        arrays.ints([n for n, _, _, _ in pieces]),
+        arrays.bigints([stream for _, stream, _, _ in pieces]),
+        arrays.ints([seq for _, _, seq, _ in pieces]),
+        arrays.byteas([data for _, _, _, data in pieces]),
     ]
 
 
 def _range_arrays(ranges: Sequence[Range]) -> dict[str, arrays.Array]:
     return {
-        "streams": arrays.bigints(stream for stream, _, _ in ranges),
-        "los": arrays.ints(lo for _, lo, _ in ranges),
-        "his": arrays.ints(hi for _, _, hi in ranges),
+        "streams": arrays.bigints([stream for stream, _, _ in ranges]),
+        "los": arrays.ints([lo for _, lo, _ in ranges]),
+        "his": arrays.ints([hi for _, _, hi in ranges]),
     }
 
 
@@ -258,13 +283,17 @@ def _is_id(checkpoint_id: str | None) -> bool:
 
 
 def _text(text: str) -> bytes:
-    if not _storable(text):
+    try:
+        data = text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidCheckpoint(f"Postgres cannot store the id {text!r}.") from error
+    if b"\0" in data:
         raise InvalidCheckpoint(f"Postgres cannot store the id {text!r}.")
-    return text.encode()
+    return data
 
 
 def _storable(*texts: str | None) -> bool:
     try:
-        return not any(b"\0" in text.encode() for text in texts if text is not None)
-    except UnicodeEncodeError:
+        return all(text is None or _text(text) is not None for text in texts)
+    except InvalidCheckpoint:
         return False

@@ -1,15 +1,15 @@
 -- name: recorded
 select 1 from pg_tables
-where format('%I.%I', schemaname, tablename) = $${schema}.migrations$$;
+where schemaname = %(schema)s and tablename = 'migrations';
 
 -- name: version
 select max(number) from {schema}.migrations;
 
 -- name: lock
-select pg_advisory_xact_lock(hashtextextended(%s, 0));
+select pg_advisory_xact_lock(hashtextextended('checkpoints ' || %(schema)s, 0));
 
 -- name: found
-select 1 from pg_namespace where quote_ident(nspname) = $${schema}$$;
+select 1 from pg_namespace where nspname = %(schema)s;
 
 -- name: create
 create schema {schema};

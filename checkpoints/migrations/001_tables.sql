@@ -98,14 +98,17 @@ begin
     end if;
     perform pg_advisory_xact_lock_shared({schema}.lock_of(key)) from unnest(keys) key;
 
-    insert into {schema}.threads (thread, thread_id, salt)
-    select key, name, {schema}.new_salt() from unnest(keys, names) as _ (key, name)
-    on conflict do nothing;
-    select array_agg(h.epoch order by n), array_agg(h.salt order by n),
-        bool_or(h.touched is null or h.swept or h.touched < now() - interval '1 minute')
-    into thread_epochs, thread_salts, stale
-    from unnest(keys) with ordinality as _ (key, n),
-        lateral (select * from {schema}.threads where thread = key offset 0) h;
+    loop
+        select array_agg(h.epoch order by n), array_agg(h.salt order by n),
+            bool_or(h.touched is null or h.swept or h.touched < now() - interval '1 minute')
+        into thread_epochs, thread_salts, stale
+        from unnest(keys) with ordinality as _ (key, n),
+            lateral (select * from {schema}.threads where thread = key offset 0) h;
+        exit when coalesce(cardinality(thread_salts), 0) = cardinality(keys);
+        insert into {schema}.threads (thread, thread_id, salt)
+        select key, name, {schema}.new_salt() from unnest(keys, names) as _ (key, name)
+        on conflict do nothing;
+    end loop;
 
     stored := array_fill(null::bigint, array[cardinality(threads)]);
     refused := array_fill(null::text, array[cardinality(threads)]);
