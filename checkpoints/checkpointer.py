@@ -34,13 +34,16 @@ from checkpoints.encoding import Encoding
 from checkpoints.errors import InvalidCheckpoint
 from checkpoints.flushing import Flusher
 from checkpoints.parts import Part, take_apart
-from checkpoints.reading import Elements, Reader, as_tuple, chunks, config_of, parts_of, with_sends
+from checkpoints.reading import Elements, Reader, as_tuple, chunks, config_of, parts_of, with_sends, writes_of
 from checkpoints.records import Found, Query, Storage
 from checkpoints.sealing import Cipher, Sealing
 from checkpoints.sessions import Head, Session, Sessions
 
-EPOCH = "checkpoint_epoch"
-"""The key of `config["configurable"]` that carries the writer's epoch."""
+EPOCH = "__checkpoint_epoch"
+"""The key of `config["configurable"]` that carries the writer's epoch.
+
+Underscores keep LangChain from copying it into the metadata that streams and traces show.
+"""
 
 _T = TypeVar("_T")
 _KEPT = frozenset({"run_id", "graph_id", "assistant_id", "user_id"})
@@ -140,6 +143,8 @@ class Checkpointer(BaseCheckpointSaver[Any]):
         for index, name, value in writes:
             part = take_apart(encoding, value, f"{at.ns}\0{name}", None, session.place)
             parts.append((index, name, part))
+        if head := session.head(at.ns, at.checkpoint_id):
+            head.writes.extend(part for _, _, part in parts)
         content = WritesBody(task_id, task_path, _run_id(config), parts)
         await self._save(Save(session, self._sealing, at, content, nonce=new_nonce()))
 
@@ -323,6 +328,7 @@ class Checkpointer(BaseCheckpointSaver[Any]):
             await self._reader.complete([stored], known)
         if head is None:
             head = Head(row.body, parts_of(stored, known))
+        head.writes[:] = writes_of(stored, known)
         if session.head(row.ns, row.checkpoint_id) is not head:
             session.remember(row.ns, row.checkpoint_id, head, stored=True)
             self._sessions.settle(row.thread_id)
