@@ -109,8 +109,9 @@ async def test_a_thread_at_rest_is_read_from_redis_alone_in_one_round_trip(tier:
         async for command in monitor.listen():
             if command["command"].startswith("PING"):
                 break
-            if command["client_type"] != "lua":
-                commands.append(command["command"].split()[0])
+            word = command["command"].split()[0]
+            if command["client_type"] != "lua" and word != "HELLO":  # how this ping begins
+                commands.append(word)
 
     assert read.checkpoint["channel_values"]["items"] == items
     assert read.pending_writes == [("task", "items", ["more " * 60])]
