@@ -17,6 +17,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.prompt import Prompt
 
+from checkpoints import PostgresCheckpointer
+from checkpoints.errors import CheckpointError
+from checkpoints.official import Report, import_official
+from engine.embedded import open_servers
 from engine.errors import ConfigError, FrontdeskError
 from engine.settings import Role, Settings
 from graphs import demo
@@ -34,6 +38,8 @@ cli = typer.Typer(
 )  # fmt: skip
 crm = typer.Typer(help="The embedded CRM.", no_args_is_help=True)
 cli.add_typer(crm, name="crm")
+saved = typer.Typer(help="The checkpoints of conversations.", no_args_is_help=True)
+cli.add_typer(saved, name="checkpoints")
 
 Url = Annotated[str, typer.Option(envvar="FRONTDESK_URL", help="Where the server listens.")]
 Key = Annotated[str, typer.Option(envvar="FRONTDESK_API_KEY", help="API key, if one is needed.")]
@@ -41,6 +47,9 @@ Customer = Annotated[
     str, typer.Option(help="Customer to speak for (trusted keys and development only).")
 ]
 Thread = Annotated[str, typer.Option(help="Go on with this thread.")]
+Source = Annotated[str, typer.Option("--from", help="URL of the database to copy from.")]
+Only = Annotated[list[str] | None, typer.Option(help="Copy this thread only; may be repeated.")]
+Tables = Annotated[str, typer.Option(help="Schema that the tables to copy from are in.")]
 LOCAL = f"http://127.0.0.1:{os.environ.get('PORT', '2024')}"
 
 
@@ -109,6 +118,38 @@ def crm_import(file: Path, tenant: str = "default") -> None:
     _run(_crm_import(file, tenant))
 
 
+@saved.command("import")
+def checkpoints_import(source: Source, schema: Tables = "public", thread: Only = None) -> None:
+    """Copy threads from the tables of LangGraph's own Postgres checkpointer, with their ids.
+
+    Whatever is there already stays; run it again to finish what was cut, or to catch up.
+    """
+    _run(_checkpoints_import(source, schema, thread or []))
+
+
+async def _checkpoints_import(source: str, schema: str, threads: list[str]) -> None:
+    console = Console()
+
+    def progress(thread: str, report: Report) -> None:
+        reason = report.failed.get(thread)
+        said = f"failed: {reason}" if reason else f"done ({report.threads})"
+        console.print(f"{thread} {said}", markup=False, highlight=False)
+
+    async with (
+        open_servers(_settings(demo=False)) as servers,
+        PostgresCheckpointer.open(servers.database_url) as saver,
+    ):
+        report = await import_official(
+            source, saver, schema=schema, threads=threads, progress=progress
+        )
+    console.print(
+        f"{report.threads} threads, new of them: "
+        f"{report.checkpoints} checkpoints, {report.writes} writes"
+    )
+    if report.failed:
+        raise CheckpointError(f"{len(report.failed)} threads could not be copied.")
+
+
 async def _ingest(path: Path, tenant: str) -> None:
     settings = _settings(demo=False)
     final: dict[str, Any] = {}
@@ -167,7 +208,7 @@ def main() -> None:
         _fail("No server answers there. Start one with `make serve`, or give --url.")
     except APIStatusError as error:
         _fail(str(error))
-    except (FrontdeskError, ValidationError) as error:
+    except (FrontdeskError, CheckpointError, ValidationError) as error:
         _fail(str(error))
     except (EOFError, KeyboardInterrupt):
         raise SystemExit(130) from None
