@@ -26,7 +26,11 @@ select c.thread, t.thread_id, c.ns, c.id::text, c.parent::text, c.body, t.salt, 
     select w.body from {schema}.writes w
     where w.thread = c.thread and w.ns = c.ns and w.id = c.id order by w.at
 )
-from {schema}.checkpoints c join {schema}.threads t using (thread)
+from {schema}.checkpoints c,
+    lateral (
+        select * from {schema}.threads where thread = c.thread
+        offset 0  -- looked up for each: a merge would begin at the first thread on every page
+    ) t
 where (%(thread)s::uuid is null or c.thread = %(thread)s)
     and (%(ns)s::text is null or c.ns = %(ns)s)
     and (%(id)s::uuid is null or c.id = %(id)s)
