@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 from checkpoints.errors import Unavailable
 
@@ -28,20 +29,24 @@ class Ttl:
             raise ValueError(f"A TTL's strategy is delete or keep_latest, not {self.strategy!r}.")
 
 
-Idle = Callable[[float, int], Awaitable[Sequence[str]]]
-"""The threads idle for so many seconds, at most so many; a thread is given once."""
+class Idle(Protocol):
+    """A storage that knows which threads rest."""
 
-Prune = Callable[[Sequence[str], str], Awaitable[None]]
-"""Prunes threads by a strategy."""
+    async def sweep(self, idle_seconds: float, limit: int) -> Sequence[str]: ...
+
+    async def delete_thread(self, thread_id: str, *, if_swept: bool = False) -> None: ...
+
+
+KeepLatest = Callable[[Sequence[str]], Awaitable[None]]
 
 
 @asynccontextmanager
-async def sweeping(ttl: Ttl | None, idle: Idle, prune: Prune) -> AsyncIterator[None]:
+async def sweeping(ttl: Ttl | None, storage: Idle, keep_latest: KeepLatest) -> AsyncIterator[None]:
     """Sweep in the background while inside."""
     if ttl is None:
         yield
         return
-    task = asyncio.create_task(_sweep_forever(ttl, idle, prune), name="checkpoints ttl")
+    task = asyncio.create_task(_sweep_forever(ttl, storage, keep_latest), name="checkpoints ttl")
     try:
         yield
     finally:
@@ -50,11 +55,15 @@ async def sweeping(ttl: Ttl | None, idle: Idle, prune: Prune) -> AsyncIterator[N
             await task
 
 
-async def _sweep_forever(ttl: Ttl, idle: Idle, prune: Prune) -> None:
+async def _sweep_forever(ttl: Ttl, storage: Idle, keep_latest: KeepLatest) -> None:
     while True:
         try:
-            while thread_ids := await idle(ttl.idle, _BATCH):
-                await prune(thread_ids, ttl.strategy)
+            while thread_ids := await storage.sweep(ttl.idle, _BATCH):
+                if ttl.strategy == "keep_latest":
+                    await keep_latest(thread_ids)
+                else:
+                    for thread_id in thread_ids:
+                        await storage.delete_thread(thread_id, if_swept=True)
         except Unavailable:
             _log.warning("Idle threads could not be removed: the storage is away.")
         await asyncio.sleep(ttl.every)

@@ -40,7 +40,7 @@ class PostgresCheckpointer(Checkpointer):
         async with (
             open_postgres(dsn, schema=schema, size=size) as storage,
             cls(storage, **options) as saver,
-            sweeping(ttl, storage.sweep, lambda ids, how: saver.aprune(ids, strategy=how)),
+            sweeping(ttl, storage, saver.aprune),
         ):
             yield saver
 
@@ -111,6 +111,6 @@ class TieredCheckpointer(Checkpointer):
                 trust.watched(),
                 storage.resting(),
                 cls(storage, **options) as saver,
-                sweeping(sweep, storage.sweep, lambda ids, how: saver.aprune(ids, strategy=how)),
+                sweeping(sweep, storage, saver.aprune),
             ):
                 yield saver
