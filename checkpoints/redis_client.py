@@ -121,10 +121,18 @@ class _Pipeline:
         self._client = client
 
     async def exchange(self, commands: Sequence[Command]) -> list[Any]:
+        if len(commands) == 1:
+            return [await self._one(*commands[0])]
         pipe = self._client.pipeline(transaction=False)
         for name, *arguments in commands:
             pipe.execute_command(name.decode(), *arguments)
         return await pipe.execute(raise_on_error=False)
+
+    async def _one(self, name: bytes, *arguments: bytes) -> Any:
+        try:
+            return await self._client.execute_command(name.decode(), *arguments)
+        except ResponseError as error:
+            return error
 
 
 class _Lines:
@@ -133,6 +141,7 @@ class _Lines:
     def __init__(self, pool: "ConnectionPool[Connection]", count: int) -> None:
         self._pool = pool
         self._idle: list[Connection] = []
+        self._count = count
         self._room = asyncio.Semaphore(count)
 
     async def exchange(self, commands: Sequence[Command]) -> list[Any]:
@@ -149,6 +158,8 @@ class _Lines:
             return answers
 
     async def close(self) -> None:
+        for _ in range(self._count):
+            await self._room.acquire()  # whoever is at it comes to an end
         for line in self._idle:
             await line.disconnect()
 

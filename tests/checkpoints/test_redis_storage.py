@@ -542,7 +542,7 @@ async def test_nothing_outside_redis_6_is_asked_for(
 
 
 async def test_the_list_of_commands_is_of_redis_6(client: redis.asyncio.Redis) -> None:
-    docs = await client.execute_command("COMMAND", "DOCS", *REDIS_6_CORE)
+    docs = await client.execute_command("COMMAND DOCS", *REDIS_6_CORE)
     about = {
         name: dict(zip(doc[::2], doc[1::2], strict=True))
         for name, doc in zip(docs[::2], docs[1::2], strict=True)
