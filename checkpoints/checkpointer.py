@@ -101,9 +101,12 @@ class Checkpointer(BaseCheckpointSaver[Any]):
         session = self._sessions.of(at.thread_id, at.epoch)
         head = session.head(at.ns, parent_id)
         encoding, channels = self._codec(), dict[str, Part]()
+        versions = dict(checkpoint["channel_versions"])
         for name, value in checkpoint["channel_values"].items():
             before = head.parts.get(name) if head else None
-            if before is None or name in new_versions:
+            # A checkpoint copied beside itself names nothing as new, yet differs from its parent.
+            moved = not head or head.versions.get(name) != versions.get(name)
+            if before is None or moved or name in new_versions:
                 stream = f"{at.ns}\0{name}"
                 before = take_apart(encoding, value, stream, before, session.place)
             channels[name] = before
@@ -111,7 +114,7 @@ class Checkpointer(BaseCheckpointSaver[Any]):
         content = CheckpointBody.of(encoding, checkpoint, kept, channels)
         run_id = str(kept["run_id"]) if kept.get("run_id") else None
         save = Save(session, self._sealing, at, content, parent_id=parent_id or None, run_id=run_id)
-        session.remember(at.ns, at.checkpoint_id, Head(save.body, channels), stored=False)
+        session.remember(at.ns, at.checkpoint_id, Head(save.body, channels, versions), stored=False)
         await self._save(save)
         return config_of(at.thread_id, at.ns, at.checkpoint_id)
 
@@ -327,7 +330,7 @@ class Checkpointer(BaseCheckpointSaver[Any]):
                 known |= one.known()
             await self._reader.complete([stored], known)
         if head is None:
-            head = Head(row.body, parts_of(stored, known))
+            head = Head(row.body, parts_of(stored, known), dict(stored.versions))
         head.writes[:] = writes_of(stored, known)
         if session.head(row.ns, row.checkpoint_id) is not head:
             session.remember(row.ns, row.checkpoint_id, head, stored=True)

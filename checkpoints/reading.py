@@ -70,6 +70,11 @@ def parts_of(stored: Stored, known: Elements) -> dict[str, Part]:
     return {name: unpacked(value, known.__getitem__) for name, value in stored.channels.items()}
 
 
+def writes_of(stored: Stored, known: Elements) -> list[Part]:
+    """The parts of the writes' values. Their elements must all be `known`."""
+    return [unpacked(write.value, known.__getitem__) for write in stored.writes]
+
+
 def metadata_of(encoding: Encoding, stored: Stored) -> CheckpointMetadata:
     metadata: CheckpointMetadata = encoding.decode(stored.metadata)
     return metadata

@@ -4,6 +4,8 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
 
 from checkpoints.parts import Kind, Part, extend, leaves, ordinals
 from checkpoints.records import Ordinal, Range
@@ -13,10 +15,15 @@ _HEADS = 2
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A checkpoint this process read or put, its channels taken apart. `body` is as stored."""
+    """A checkpoint this process read or put, its channels and the writes upon it taken apart.
+
+    `body` is as stored.
+    """
 
     body: bytes
     parts: Mapping[str, Part]
+    versions: Mapping[str, Any]
+    writes: list[Part] = field(default_factory=list)
 
 
 class Session:
@@ -65,7 +72,7 @@ class Session:
             at: item
             for heads in self._heads.values()
             for head in heads.values()
-            for part in head.parts.values()
+            for part in chain(head.parts.values(), head.writes)
             for leaf in leaves(part)
             for at, item in zip(ordinals(leaf.ranges), leaf.items, strict=True)
         }

@@ -1,5 +1,6 @@
 """Stories that real graphs live through. Each returns all that can be seen of it afterwards."""
 
+import asyncio
 import operator
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypedDict
@@ -68,6 +69,8 @@ async def time_travel(saver: BaseCheckpointSaver, thread_id: str, durability: Du
     graph = builder.compile(checkpointer=saver)
     config = to(thread_id)
     outputs: list[Any] = [await graph.ainvoke({"seen": ["one"]}, config, durability=durability)]
+    beside = await graph.aupdate_state(config, None, as_node="__copy__")
+    outputs.append(told(await graph.aget_state(beside)))
     outputs.append(await graph.ainvoke({"seen": ["two"]}, config, durability=durability))
     first = [found async for found in graph.aget_state_history(config)]
     for found in reversed(first):
@@ -78,8 +81,10 @@ async def time_travel(saver: BaseCheckpointSaver, thread_id: str, durability: Du
         outputs.append(await graph.ainvoke(None, forked, durability=durability))
         outputs.append(told(await graph.aget_state(forked)))
     await graph.aupdate_state(config, {"topic": "updated"})
-    copied = await graph.aupdate_state(first[1].config, None, as_node="__copy__")
-    outputs.append(told(await graph.aget_state(copied)))
+    head = await graph.aget_state(config)
+    for found in (first[1], head, head):
+        copied = await graph.aupdate_state(found.config, None, as_node="__copy__")
+        outputs.append(told(await graph.aget_state(copied)))
     outputs.append(await graph.ainvoke({"seen": ["three"]}, config, durability=durability))
     return outputs, await story(graph, config)
 
@@ -88,10 +93,11 @@ async def parallel_tasks(saver: BaseCheckpointSaver, thread_id: str, durability:
     """A branch fails: on resuming, what the others wrote is not done again."""
     calls: list[str] = []
 
-    def branch(name: str) -> Callable[[Talk], Talk]:
-        def run(state: Talk) -> Talk:
+    def branch(name: str) -> Callable[[Talk], Awaitable[Talk]]:
+        async def run(state: Talk) -> Talk:
             calls.append(name)
             if name == "c" and calls.count("c") < 3:
+                await asyncio.sleep(0.1)  # the others end first: a failure stops those that run
                 raise ConnectionError(f"failure {calls.count('c')}")
             return {"seen": [name], "messages": [HumanMessage(name, id=name)]}
 
@@ -111,10 +117,8 @@ async def parallel_tasks(saver: BaseCheckpointSaver, thread_id: str, durability:
             outputs.append(await graph.ainvoke(given, config, durability=durability))
         except ConnectionError as error:
             outputs.append(str(error))
-            # Branches end in any order, and a failure stops those that have not.
-            found = await graph.aget_state(config)
-            outputs.append([each.error for each in found.tasks if each.name == "c"])
-    return outputs, sorted(set(calls)), calls.count("c"), await story(graph, config)
+            outputs.append(told(await graph.aget_state(config)))
+    return outputs, sorted(calls), await story(graph, config)
 
 
 async def sends(saver: BaseCheckpointSaver, thread_id: str, durability: Durability) -> Any:
@@ -287,6 +291,10 @@ async def delta_channel(saver: BaseCheckpointSaver, thread_id: str, durability: 
         )
         if found.next:
             outputs.append(await graph.ainvoke(None, found.config, durability=durability))
+        copied = await graph.aupdate_state(found.config, None, as_node="__copy__")
+        outputs.append(told(await graph.aget_state(copied)))
+    copied = await graph.aupdate_state(config, None, as_node="__copy__")
+    outputs.append(told(await graph.aget_state(copied)))
     return outputs, await story(graph, config)
 
 

@@ -42,6 +42,22 @@ async def test_forks_with_equal_versions_keep_their_own_values(
     assert id_of(listed[left].parent_config) == id_of(listed[right].parent_config) == root
 
 
+async def test_a_checkpoint_copied_beside_itself_keeps_what_its_parent_did_not_have(
+    thread: Thread, other: BaseCheckpointSaver
+) -> None:
+    """As Pregel copies one: under the same parent, and naming no version as new."""
+    parent = await thread.put({"items": [1], "note": "n", "gone": "g"})
+    await thread.put({"items": [1, 2], "note": "n", "new": [3]})
+    found = await thread.read()
+    copy = found.checkpoint | {"id": new_id()}
+    await thread.saver.aput(parent, copy, {"source": "fork"}, {})
+    for reader in (thread, thread.through(other)):
+        again = await reader.read()
+        assert again.checkpoint == copy
+        assert again.parent_config == parent
+        assert again.checkpoint["channel_values"] == {"items": [1, 2], "note": "n", "new": [3]}
+
+
 async def test_the_latest_is_the_highest_id_whenever_it_was_put(
     thread: Thread, other: BaseCheckpointSaver
 ) -> None:
