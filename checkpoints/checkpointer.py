@@ -34,7 +34,16 @@ from checkpoints.encoding import Encoding
 from checkpoints.errors import InvalidCheckpoint
 from checkpoints.flushing import Flusher
 from checkpoints.parts import Part, take_apart
-from checkpoints.reading import Elements, Reader, as_tuple, chunks, config_of, parts_of, with_sends, writes_of
+from checkpoints.reading import (
+    Elements,
+    Reader,
+    as_tuple,
+    chunks,
+    config_of,
+    parts_of,
+    with_sends,
+    writes_of,
+)
 from checkpoints.records import Found, Query, Storage
 from checkpoints.sealing import Cipher, Sealing
 from checkpoints.sessions import Head, Session, Sessions
@@ -365,7 +374,8 @@ class Checkpointer(BaseCheckpointSaver[Any]):
     def _metadata(self, config: RunnableConfig, metadata: CheckpointMetadata) -> dict[str, Any]:
         """What is kept: all that is given as such, and only the allowed keys of `configurable`.
 
-        LangGraph copies `configurable` into the config's metadata, so both are looked through.
+        LangGraph copies `configurable` into the config's metadata, so both are looked through. They
+        may hold anything at all; as with every saver, only plain text and numbers are kept.
         """
         configurable, given = config.get("configurable", {}), config.get("metadata", {})
         merged = {
@@ -375,10 +385,12 @@ class Checkpointer(BaseCheckpointSaver[Any]):
             if key in self._metadata_keys
             or (source is given and key not in configurable and not key.startswith("__"))
         }
-        return {
-            **{key: value for key, value in merged.items() if key not in EXCLUDED_METADATA_KEYS},
-            **metadata,
+        kept = {
+            key: value
+            for key, value in merged.items()
+            if isinstance(value, str | int | float) and key not in EXCLUDED_METADATA_KEYS
         }
+        return {**kept, **metadata}
 
 
 def _address(config: RunnableConfig) -> Address:

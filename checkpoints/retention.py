@@ -78,7 +78,8 @@ def _needed(
         if key in gone:
             continue
         metadata: Any = encoding.decode(stored.metadata)
-        channels = set(metadata.get(_COUNTERS) or ()) - stored.channels.keys()
+        counted = stored.versions.keys() & (metadata.get(_COUNTERS) or ())  # never written: no need
+        channels = counted - stored.channels.keys()
         parent = _parent(stored)
         if stored.v < 4 and parent in by_key and _sends(by_key[parent]):
             needed.add(parent)
