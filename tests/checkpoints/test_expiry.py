@@ -19,7 +19,7 @@ def schema() -> str:
 async def _aged(dsn: str, schema: str, thread: Thread) -> None:
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as conn:
         await conn.execute(
-            f"update {schema}.threads set touched = touched - interval '1 hour'"
+            f"update {schema}.threads set touched = touched - interval '1 hour'"  # noqa: S608
             " where thread_id = %s",
             [thread.thread_id],
         )
