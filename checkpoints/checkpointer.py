@@ -1,15 +1,13 @@
 """LangGraph's checkpointer contract, over any storage."""
 
-import asyncio
 import random
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
     EXCLUDED_METADATA_KEYS,
-    BaseCheckpointSaver,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
@@ -29,6 +27,7 @@ from checkpoints.bodies import (
     index_of,
     new_nonce,
 )
+from checkpoints.bridge import Bridge
 from checkpoints.delta import history
 from checkpoints.encoding import Encoding
 from checkpoints.errors import InvalidCheckpoint
@@ -58,7 +57,7 @@ _T = TypeVar("_T")
 _KEPT = frozenset({"run_id", "graph_id", "assistant_id", "user_id"})
 
 
-class Checkpointer(BaseCheckpointSaver[Any]):
+class Checkpointer(Bridge):
     """Stores every element once and every super-step in one commit.
 
     Of `config["configurable"]` only `metadata_keys` and a few ids reach the metadata: it is where
@@ -79,7 +78,6 @@ class Checkpointer(BaseCheckpointSaver[Any]):
     ) -> None:
         super().__init__(serde=serde or JsonPlusSerializer(allowed_msgpack_modules=allow or None))
         self._encoding = Encoding(self.serde)
-        self._loop = asyncio.get_running_loop()
         self._storage = storage
         self._sealing = Sealing(cipher)
         self._reader = Reader(storage, self._sealing)
@@ -249,69 +247,6 @@ class Checkpointer(BaseCheckpointSaver[Any]):
             return f"{int(current.split('.')[0]) + 1:032}.{random.random():016}"  # noqa: S311
         return current + 1
 
-    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        return self._wait(self.aget_tuple(config))
-
-    def list(
-        self,
-        config: RunnableConfig | None,
-        *,
-        filter: dict[str, Any] | None = None,  # noqa: A002 - the contract's name
-        before: RunnableConfig | None = None,
-        limit: int | None = None,
-    ) -> Iterator[CheckpointTuple]:
-        tuples = self.alist(config, filter=filter, before=before, limit=limit)
-        while (found := self._wait(_next(tuples))) is not None:
-            yield found
-
-    def put(
-        self,
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-    ) -> RunnableConfig:
-        return self._wait(self.aput(config, checkpoint, metadata, new_versions))
-
-    def put_writes(
-        self,
-        config: RunnableConfig,
-        writes: Sequence[tuple[str, Any]],
-        task_id: str,
-        task_path: str = "",
-    ) -> None:
-        self._wait(self.aput_writes(config, writes, task_id, task_path))
-
-    def delete_thread(self, thread_id: str) -> None:
-        self._wait(self.adelete_thread(thread_id))
-
-    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
-        self._wait(self.adelete_for_runs(run_ids))
-
-    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        self._wait(self.acopy_thread(source_thread_id, target_thread_id))
-
-    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        self._wait(self.aprune(thread_ids, strategy=strategy))
-
-    def get_delta_channel_history(
-        self, *, config: RunnableConfig, channels: Sequence[str]
-    ) -> Mapping[str, DeltaChannelHistory]:
-        return self._wait(self.aget_delta_channel_history(config=config, channels=channels))
-
-    def _wait(self, call: Coroutine[Any, Any, _T]) -> _T:
-        """The result of a call from another thread than the event loop's."""
-        try:
-            running: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
-        except RuntimeError:
-            running = None
-        if running is self._loop:
-            call.close()
-            raise asyncio.InvalidStateError(
-                "The event loop's own thread would wait for itself: use the methods with an `a`."
-            )
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
-
     async def _save(self, save: Save) -> None:
         self._sessions.settle(save.thread_id)
         await self._flusher.save(save)
@@ -439,7 +374,3 @@ def _run_id(config: RunnableConfig) -> str | None:
         if run_id := source.get("run_id"):
             return str(run_id)
     return None
-
-
-async def _next(tuples: AsyncIterator[CheckpointTuple]) -> CheckpointTuple | None:
-    return await anext(tuples, None)
