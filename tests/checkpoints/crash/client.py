@@ -8,9 +8,9 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
 from checkpoints.errors import CheckpointError, Superseded, Unavailable
 from tests.checkpoints.crash.journal import Journal, Save, described
@@ -24,6 +24,9 @@ POINTS = ("attempted", "sent", "stored", "acknowledged")
 """Where in a save a kill can be asked for: before it, within, and before and after its line."""
 
 
+Role = Literal["writer", "reader", "pruner"]
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a client does. At the `nth` time it reaches `point` it kills itself, or says so."""
@@ -35,7 +38,7 @@ class Plan:
     threads: tuple[str, ...]
     steps: int = 30
     alone: bool = True
-    prunes: bool = False
+    role: Role = "writer"
     pruned: bool = False
     configurable: dict[str, Any] = field(default_factory=dict)
     point: str | None = None
@@ -62,7 +65,7 @@ class _Client:
         async with AsyncExitStack() as stack:
             saver = await self._opened(stack)
             group = await stack.enter_async_context(asyncio.TaskGroup())
-            if self._plan.prunes:
+            if self._plan.role == "pruner":
                 group.create_task(self._prune(saver))
                 return
             for number, thread in enumerate(self._plan.threads):
@@ -75,7 +78,17 @@ class _Client:
                         self._plan.configurable,
                         forks=not self._plan.pruned,
                     )
-                    group.create_task(self._converse(conversation))
+                    group.create_task(
+                        self._watch(conversation)
+                        if self._plan.role == "reader"
+                        else self._converse(conversation)
+                    )
+
+    async def _watch(self, conversation: Conversation) -> None:
+        """Read the head again and again."""
+        while not self._stop.is_set():
+            await self._recovered(conversation)
+            await asyncio.sleep(self._rng.uniform(0, 0.05))
 
     async def _prune(self, saver: BaseCheckpointSaver[Any]) -> None:
         """Remove all but the latest checkpoints, again and again."""
@@ -86,7 +99,7 @@ class _Client:
                 self._journal.note("unread", described(error))
             await asyncio.sleep(self._rng.uniform(0, 0.02))
 
-    def read(self, lane: tuple[str, str], began: int, head: str | None) -> None:
+    def read(self, lane: tuple[str, str], began: int, head: CheckpointTuple | None) -> None:
         self._journal.read(lane, began, head)
 
     async def _opened(self, stack: AsyncExitStack) -> BaseCheckpointSaver[Any]:
@@ -106,6 +119,8 @@ class _Client:
                 alive = await self._step(conversation)
                 taken += 1
                 await asyncio.sleep(self._rng.choice((0, 0, 0.002, 0.01)))
+                if alive and self._rng.random() < 0.06:
+                    alive = await self._next_turn(conversation)
             else:
                 await self._stop.wait()
             extra += self._stop.is_set()
@@ -120,6 +135,12 @@ class _Client:
         if read:
             self._journal.note("fenced", f"{conversation.thread} {epoch}")
         return read
+
+    async def _next_turn(self, conversation: Conversation) -> bool:
+        """After a rest, in which a saver may tidy up."""
+        await self._settled(conversation)
+        await asyncio.sleep(self._rng.uniform(0, 0.5))
+        return await self._recovered(conversation)
 
     async def _step(self, conversation: Conversation) -> bool:
         """False when somebody else has the thread now."""

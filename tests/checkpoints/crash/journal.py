@@ -4,12 +4,13 @@ import hashlib
 import json
 import os
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from langgraph.checkpoint.base import Checkpoint
+from langgraph.checkpoint.base import Checkpoint, CheckpointTuple
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,14 @@ class Journal:
     def note(self, what: str, text: str) -> None:
         self._write(what=what, text=text)
 
-    def read(self, lane: tuple[str, str], began: int, head: str | None) -> None:
+    def read(self, lane: tuple[str, str], began: int, head: CheckpointTuple | None) -> None:
         """The head of a thread's namespace, asked for at `began`."""
-        self._write(what="read", at=began, text=json.dumps([*lane, head]))
+        seen = head and {
+            "id": head.checkpoint["id"],
+            "digest": state_digest(head.checkpoint, head.metadata),
+            "writes": pending(head),
+        }
+        self._write(what="read", at=began, text=json.dumps([lane, seen]))
 
     def _write(self, **entry: Any) -> None:
         line = json.dumps({"at": time.monotonic_ns()} | entry).encode() + b"\n"
@@ -124,6 +130,14 @@ def state_digest(checkpoint: Checkpoint, metadata: Mapping[str, Any]) -> str:
 
 
 _CONTENTS = ("id", "ts", "channel_values", "channel_versions", "versions_seen")
+
+
+def pending(found: CheckpointTuple) -> dict[str, list[tuple[str, str]]]:
+    """The writes upon a checkpoint by task, in the order they are read: (channel, digest)."""
+    writes: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for task, channel, value in found.pending_writes or []:
+        writes[task].append((channel, digest(value)))
+    return writes
 
 
 def digest(value: Any) -> str:

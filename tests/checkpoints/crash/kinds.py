@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tests.checkpoints.crash.client import POINTS
+from tests.checkpoints.crash.client import POINTS, Role
 from tests.checkpoints.crash.stage import Run
 from tests.checkpoints.crash.verifier import Rules
 
 Story = Callable[[Run], None]
+
+ROLES: tuple[Role, ...] = ("writer", "reader")
 
 
 _STRICT = Rules()
@@ -64,7 +66,7 @@ def client_sleeps(run: Run) -> None:
 def threads_are_pruned(run: Run) -> None:
     """By another process, while the client writes and dies."""
     client = run.client(pruned=True)
-    pruner = run.client(prunes=True)
+    pruner = run.client(role="pruner")
     run.wait(client, run.rng.uniform(0.2, 0.8))
     run.rng.choice((client, pruner)).kill()
     run.pause(0.2)
@@ -123,6 +125,17 @@ def postgres_answers_are_lost(run: Run) -> None:
     client.finish()
 
 
+def client_dies_unanswered(run: Run) -> None:
+    """Postgres has committed, and nobody knows of it."""
+    if run.rng.random() < 0.7:
+        threads_come_to_rest(run)
+    client = run.client(told=True, through="postgres")
+    run.moment(client)
+    run.stage.postgres_proxy.lose_answers()
+    run.wait(client, run.rng.uniform(0, 0.04))
+    client.kill()
+
+
 def redis_dies(run: Run) -> None:
     client = run.client(told=True)
     run.moment(client)
@@ -166,9 +179,14 @@ def redis_forgets(run: Run) -> None:
 
 def redis_lies_stale(run: Run) -> None:
     """It comes back with what it held a while ago."""
+    if run.rng.random() < 0.6:
+        threads_come_to_rest(run)
+        run.stage.redis.dump()
     client = run.client(told=True)
-    run.wait(client, run.rng.uniform(0.1, 0.3))
-    run.stage.redis.dump()
+    reader = run.client(role="reader")
+    if run.rng.random() < 0.5:
+        run.wait(client, run.rng.uniform(0.1, 0.3))
+        run.stage.redis.dump()
     run.moment(client)
     run.stage.redis.kill()
     if run.rng.random() < 0.5:
@@ -177,6 +195,14 @@ def redis_lies_stale(run: Run) -> None:
         client.kill()
     run.stage.redis.start()
     run.pause(0.1)
+    for one in (client, reader):
+        one.finish()
+
+
+def threads_come_to_rest(run: Run) -> None:
+    """All of them, so that what is in Redis may be believed."""
+    client = run.client()
+    run.wait(client, 0.2)
     client.finish()
 
 
@@ -190,11 +216,12 @@ def redis_is_flushed(run: Run) -> None:
 
 
 def redis_hangs(run: Run) -> None:
+    threads_come_to_rest(run)
     client = run.client(told=True)
     run.moment(client)
     run.stage.redis.freeze()
     run.pause(1.5)
-    if run.rng.random() < 0.3:
+    if run.rng.random() < 0.5:
         client.kill()
     run.stage.redis.thaw()
     run.pause(0.1)
@@ -203,7 +230,9 @@ def redis_hangs(run: Run) -> None:
 
 def redis_lies_to_two(run: Run) -> None:
     """Two clients on the same threads, while Redis vanishes or turns back."""
-    clients = [run.client(alone=False, told=True), run.client(alone=False)]
+    threads_come_to_rest(run)
+    role = run.rng.choice(ROLES)
+    clients = [run.client(alone=False, told=True), run.client(alone=False, role=role)]
     for _ in range(2):
         run.moment(clients[0])
         match run.rng.randrange(3):
@@ -221,7 +250,12 @@ def redis_lies_to_two(run: Run) -> None:
 def one_client_loses_redis(run: Run) -> None:
     """While another still has it, and would read there what the first has outdated."""
     proxy = run.stage.redis_proxy
-    clients = [run.client(alone=False, told=True, through="redis"), run.client(alone=False)]
+    threads_come_to_rest(run)
+    role = run.rng.choice(ROLES)
+    clients = [
+        run.client(alone=False, told=True, through="redis"),
+        run.client(alone=False, role=role),
+    ]
     cut, mend = run.rng.choice(((proxy.toggle, proxy.toggle), (proxy.freeze, proxy.thaw)))
     run.moment(clients[0])
     cut()
@@ -265,6 +299,7 @@ _POSTGRES = {
     "Postgres dies": Kind(postgres_dies, _AWAY, weight=3),
     "Postgres and client die": Kind(postgres_and_client_die, _AWAY, weight=2),
     "backend dies": Kind(backend_dies, _AWAY),
+    "client dies unanswered": Kind(client_dies_unanswered, _AWAY, weight=2),
     "Postgres' answers are lost": Kind(postgres_answers_are_lost, _AWAY, weight=2),
 }
 _REDIS = {

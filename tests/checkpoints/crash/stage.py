@@ -19,7 +19,7 @@ from pathlib import Path
 from engine.embedded.place import find_place
 from engine.embedded.postgres import Postgres
 from engine.embedded.redis import Redis
-from tests.checkpoints.crash.client import POINTS, Plan, run_client
+from tests.checkpoints.crash.client import POINTS, Plan, Role, run_client
 from tests.checkpoints.crash.proxy import run_proxy
 from tests.checkpoints.crash.servers import PostgresServer, RedisServer, die_with_parent
 from tests.checkpoints.crash.targets import EPOCH, Order, Site
@@ -176,7 +176,7 @@ class Run:
         through: str = "",
         alone: bool = True,
         epoch: int | None = None,
-        prunes: bool = False,
+        role: Role = "writer",
         pruned: bool = False,
     ) -> Child:
         """Start one. `told`: it tells `moment` when it is at a point that chance has chosen."""
@@ -189,7 +189,7 @@ class Run:
             site=self.stage.site(self._order.saver, self._space, through),
             threads=tuple(f"{self._space}-{n}" for n in range(3)),
             alone=alone,
-            prunes=prunes,
+            role=role,
             pruned=pruned,
             configurable={} if epoch is None else {EPOCH: epoch},
             point=point,

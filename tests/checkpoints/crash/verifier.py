@@ -17,7 +17,7 @@ from tests.checkpoints.crash.journal import (
     Attempt,
     Note,
     described,
-    digest,
+    pending,
     read_journals,
     state_digest,
 )
@@ -172,14 +172,23 @@ class _Check:
             self._wrong((thread, "*"), f"listing raises {described(error)}")
 
     def _check_reads(self) -> None:
-        """No client read a head older than what had been acknowledged, to anybody, by then."""
+        """No client read a head that was torn, or that lacked what was acknowledged by then."""
         for note in self._notes:
             if note.what != "read" or self._rules.lossy:
                 continue
-            thread, ns, head = json.loads(note.text)
-            due = self._latest_acknowledged((thread, ns), note.at)
-            if due > (head or ""):
-                self._wrong((thread, ns), f"stale head: {head} was read after {due} was saved")
+            (thread, ns), head = json.loads(note.text)
+            lane, due = (thread, ns), self._latest_acknowledged((thread, ns), note.at)
+            if head is None or due > head["id"]:
+                if due:
+                    self._wrong(lane, f"stale head: {head} was read after {due} was saved")
+                continue
+            puts = self._puts.get((*lane, head["id"]), [])
+            if all(head["digest"] != put.save.digest for put in puts):
+                self._wrong(lane, f"torn head: {head['id']} was read as {head['digest']}")
+            for task, attempts in self._writes.get((*lane, head["id"]), {}).items():
+                there = tuple((channel, sum_) for channel, sum_ in head["writes"].get(task, []))
+                if self._explained(attempts, there, note.at) is None:
+                    self._wrong(lane, f"stale writes of {task} upon {head['id']}: read {there}")
 
     def _latest_acknowledged(self, lane: Lane, by: float = inf) -> str:
         return max(
@@ -239,32 +248,34 @@ class _Check:
 
     def _check_writes(self, lane: Lane, checkpoint_id: str, found: CheckpointTuple | None) -> None:
         """For each task: what is there is what some of the attempts, in their order, leave."""
-        there: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        for task, channel, value in (found.pending_writes or []) if found else []:
-            there[task].append((channel, digest(value)))
+        there = pending(found) if found else {}
         tasks = self._writes.get((*lane, checkpoint_id), {})
         for task in tasks.keys() | there.keys():
             attempts = tasks.get(task, [])
-            applied = self._explained(attempts, tuple(there[task]))
+            seen = there.get(task, [])
+            applied = self._explained(attempts, tuple(seen))
             if applied is None:
-                fault = _fault(there[task])
+                fault = _fault(seen)
                 tried = [(one.save.writes, bool(one.acknowledged)) for one in attempts]
                 self._wrong(
                     lane,
                     f"writes of {task} upon {checkpoint_id} are {fault}: found are "
-                    f"{there[task]}, attempted were {tried}",
+                    f"{seen}, attempted were {tried}",
                 )
                 continue
             self._applied.update(map(id, applied))
 
-    def _explained(self, attempts: Sequence[Attempt], there: Written) -> list[Attempt] | None:
+    def _explained(
+        self, attempts: Sequence[Attempt], there: Written, by: float = inf
+    ) -> list[Attempt] | None:
         """Attempts that leave these writes: all that must have been applied, and maybe others."""
-        maybe = [one for one in attempts if not self._must(one) and not self._forbidden(one)]
+        must = [one for one in attempts if self._must(one) and (one.acknowledged or inf) < by]
+        maybe = [one for one in attempts if one not in must and not self._forbidden(one)]
         subsets = chain.from_iterable(
             combinations(maybe, size) for size in range(len(maybe), -1, -1)
         )
         for subset in subsets:
-            applied = [one for one in attempts if self._must(one) or one in subset]
+            applied = [one for one in attempts if one in must or one in subset]
             if _left_by(applied) == there:
                 return applied
         return None

@@ -32,7 +32,7 @@ class Recorder(Protocol):
         """Do it, with a line before and after. Raises what the saver raised."""
         ...
 
-    def read(self, lane: tuple[str, str], began: int, head: str | None) -> None:
+    def read(self, lane: tuple[str, str], began: int, head: CheckpointTuple | None) -> None:
         """A head was read."""
         ...
 
@@ -118,7 +118,7 @@ class Conversation:
     async def _read_head(self) -> CheckpointTuple | None:
         began = time.monotonic_ns()
         found = await self._saver.aget_tuple(self.config())
-        self._recorder.read((self.thread, self.ns), began, found and found.checkpoint["id"])
+        self._recorder.read((self.thread, self.ns), began, found)
         return found
 
     def _take(self, found: CheckpointTuple | None) -> None:
