@@ -1,7 +1,7 @@
 """The worker's side of a run: claim it, finish it, hand it over, take over what a dead one left.
 
 At most one run of a thread is running (a unique index); every claim raises the thread's epoch, and
-only the claim with the run's epoch can finish it.
+only the claim with the run's epoch can finish it and write checkpoints.
 """
 
 from collections.abc import AsyncIterator
@@ -14,6 +14,7 @@ from uuid import UUID
 from psycopg.rows import DictRow
 
 from engine.database import Connection, Pool, fetch_all, fetch_one, statements
+from engine.fence import Fence
 from engine.jobs import HINT, Jobs
 from engine.serialise import column
 from engine.snapshots import Settled
@@ -82,9 +83,12 @@ class Superseded(Exception):
 class Claims:
     """What one worker process does to runs' rows."""
 
-    def __init__(self, pool: Pool, jobs: Jobs, worker: str, lease_seconds: float) -> None:
+    def __init__(
+        self, pool: Pool, jobs: Jobs, fence: Fence, worker: str, lease_seconds: float
+    ) -> None:
         self._pool = pool
         self._jobs = jobs
+        self._fence = fence
         self._worker = worker
         self._lease = lease_seconds
         self._sql = statements("engine", "claims.sql")
@@ -94,7 +98,10 @@ class Claims:
         await conn.execute(self._sql["lock_thread"], {"thread_id": thread_id})
         args = {"thread_id": thread_id, "worker": self._worker, "lease": self._lease}
         row = await fetch_one(conn, self._sql["claim"], args)
-        return Run.of(row) if row else None
+        if row is None:
+            return None
+        await self._fence.raise_to(conn, thread_id, row["epoch"])
+        return Run.of(row)
 
     async def claim_on(self, thread_id: UUID) -> Run | None:
         async with self._pool.connection() as conn, conn.transaction():
@@ -155,9 +162,11 @@ class Claims:
         args = {**row, "error": column(error)}
         async with self._pool.connection() as conn, conn.transaction():
             await conn.execute(self._sql["lock_thread"], args)
-            ours = await fetch_one(conn, self._sql["quarantine" if poison else "requeue"], args)
-            if ours and poison:
+            if not await fetch_one(conn, self._sql["quarantine" if poison else "requeue"], args):
+                return
+            if poison:
                 await conn.execute(self._sql["fail_thread"], args)
+            await self._fence.renew(conn, row["thread_id"])  # nobody may claim it ever again
 
     @asynccontextmanager
     async def _held(self, run: Run) -> AsyncIterator[tuple[Connection, CancelRequested | None]]:

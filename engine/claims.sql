@@ -11,7 +11,7 @@ with next as (
       )
     order by seq limit 1
 ), fence as (
-    update frontdesk.threads set epoch = epoch + 1, status = 'busy'
+    update frontdesk.threads set epoch = nextval('frontdesk.epochs'), status = 'busy'
     where thread_id = %(thread_id)s and exists (select 1 from next)
     returning epoch
 )

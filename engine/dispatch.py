@@ -17,6 +17,7 @@ from uuid import UUID
 from psycopg import OperationalError
 from psycopg.rows import DictRow
 
+import checkpoints
 from engine.claims import CancelRequested, Claims, Ending, Run, Superseded
 from engine.ending import Endings
 from engine.events import Events, Writer
@@ -225,6 +226,8 @@ class Dispatcher:
         if task.cancelled() and execution.reason is None:
             return await self._endings.failed(execution.run, asyncio.CancelledError())
         if not task.cancelled() and (error := task.exception()):
+            if isinstance(error, checkpoints.Superseded):
+                raise Superseded from error
             log.info("run %s failed", execution.run.run_id, exc_info=error)
             return await self._endings.failed(execution.run, error)
         return await self._endings.succeeded(execution.run)

@@ -9,6 +9,7 @@ from langgraph.types import Command, Send, StreamMode
 
 from engine.claims import Run
 from engine.events import Writer
+from engine.fence import fenced
 from engine.graphs import Graphs
 from engine.payloads import Partials, shape
 from engine.serialise import dumps
@@ -70,9 +71,9 @@ class Executor:
 
     async def _has_begun(self, run: Run) -> bool:
         """Whether an earlier attempt left a checkpoint, so that the input is already in."""
-        checkpoints = self._graphs.checkpointer.alist(
-            address(run.thread_id), filter={"run_id": str(run.run_id)}, limit=1
-        )
+        config, saver = address(run.thread_id), self._graphs.saver(run.graph_id)
+        await saver.aget_tuple(fenced(config, run.epoch))  # from now on that one adds none
+        checkpoints = saver.alist(config, filter={"run_id": str(run.run_id)}, limit=1)
         return any([True async for _ in checkpoints])
 
 
@@ -107,7 +108,5 @@ def _config(run: Run, *, resumed: bool) -> RunnableConfig:
         "run_attempt": run.attempt,
         "langgraph_version": _LANGGRAPH,
     }
-    return cast(
-        "RunnableConfig",
-        {**config, "configurable": configurable, "metadata": {**run.metadata, **facts}},
-    )
+    asked = {**config, "configurable": configurable, "metadata": {**run.metadata, **facts}}
+    return fenced(cast("RunnableConfig", asked), run.epoch)

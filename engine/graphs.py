@@ -1,7 +1,7 @@
 """The graphs this process serves, compiled on its checkpointer."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels.base import BaseChannel
@@ -9,6 +9,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph, StateGraph
 from pydantic import BaseModel, PydanticUserError, TypeAdapter, ValidationError, create_model
 
+from engine.allowed import types_of
 from engine.errors import Invalid, NotFound
 
 Compiled = CompiledStateGraph[Any, Any, Any, Any]
@@ -30,8 +31,10 @@ class Graphs:
         self.admit = admit or {}
         self.checkpointer = checkpointer
         self._compiled: dict[str, Compiled] = {
-            name: graph.compile(checkpointer, name=name) for name, graph in graphs.items()
+            name: graph.compile(name=name) for name, graph in graphs.items()
         }
+        for compiled in self._compiled.values():
+            compiled.checkpointer = checkpointer.with_allowlist(types_of(compiled))
         self._contexts = {name: _adapter(graph.context_schema) for name, graph in graphs.items()}
 
     def __iter__(self) -> Iterator[str]:
@@ -45,6 +48,10 @@ class Graphs:
         if graph := self._compiled.get(graph_id):
             return graph
         raise NotFound(f"Graph '{graph_id}' not found. Expected one of: {sorted(self)}")
+
+    def saver(self, graph_id: str) -> BaseCheckpointSaver[Any]:
+        """The checkpointer that knows the graph's own types."""
+        return cast("BaseCheckpointSaver[Any]", self.get(graph_id).checkpointer)
 
     def context(self, graph_id: str, context: Mapping[str, Any]) -> Any:
         """The run's context as its graph declares it; unknown keys are left out.

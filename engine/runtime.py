@@ -11,16 +11,17 @@ from typing import Any
 from uuid import uuid4
 
 from langgraph.graph.state import StateGraph
-from redis.asyncio import Redis
 
-from checkpoints import open_checkpointer
 from engine.assistants import Assistants
+from engine.checkpointing import kind, open_checkpointer
 from engine.claims import Claims
 from engine.database import Pool
 from engine.dispatch import Dispatcher
+from engine.embedded import Servers
 from engine.ending import Endings
 from engine.events import Events
 from engine.execution import Executor
+from engine.fence import Fence
 from engine.graphs import Admit, Graphs
 from engine.jobs import Handler, Jobs, open_jobs
 from engine.lease import Lease
@@ -56,10 +57,9 @@ class Engine:
 @asynccontextmanager
 async def open_engine(
     settings: Settings,
+    servers: Servers,
     pool: Pool,
-    redis: Redis,
     graphs: Mapping[str, "StateGraph[Any, Any, Any, Any]"],
-    database_url: str,
     *,
     handlers: Mapping[str, Handler] | None = None,
     admit: Mapping[str, Admit] | None = None,
@@ -68,17 +68,19 @@ async def open_engine(
 
     `handlers` do the background jobs of their names; `admit` is the door of a graph, by its id:
     what it makes of an input is what is stored. The tables must be there. On exit, runs at work
-    get `drain_seconds` and are then handed over.
+    get `drain_seconds` and are then handed over. Raises `ConfigError`.
     """
+    database_url, alone = servers.database_url, kind(settings, servers) == "redis"
+    fence = Fence(None if alone else settings.checkpoint_schema)
     async with AsyncExitStack() as stack:
-        checkpointer = await stack.enter_async_context(open_checkpointer(database_url))
+        checkpointer = await stack.enter_async_context(open_checkpointer(settings, servers))
         jobs = await stack.enter_async_context(open_jobs(pool, database_url, handlers or {}))
-        events, compiled = Events(redis), Graphs(graphs, checkpointer, admit)
+        events, compiled = Events(servers.redis), Graphs(graphs, checkpointer, admit)
         stack.push_async_callback(events.close)
         worker = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
-        claims = Claims(pool, jobs, worker, settings.lease_seconds)
+        claims = Claims(pool, jobs, fence, worker, settings.lease_seconds)
         dispatcher = _dispatcher(settings, claims, compiled, events)
-        engine = _engine(pool, jobs, events, compiled, claims, dispatcher)
+        engine = _engine(pool, jobs, events, compiled, fence, claims, dispatcher)
         await engine.assistants.register_graphs()
         await stack.enter_async_context(_in_background(events.listen()))
         if settings.role != "api":
@@ -106,11 +108,12 @@ def _engine(
     jobs: Jobs,
     events: Events,
     graphs: Graphs,
+    fence: Fence,
     claims: Claims,
     dispatcher: Dispatcher,
 ) -> Engine:
     assistants = Assistants(pool, graphs)
-    threads = Threads(pool, events, graphs.checkpointer)
+    threads = Threads(pool, events, graphs.checkpointer, fence)
     runs = Runs(pool, jobs, events, threads, assistants, graphs, claims, dispatcher)
     return Engine(
         assistants=assistants,

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from engine.errors import ConfigError
 
 Role = Literal["all", "api", "worker"]
+CheckpointerKind = Literal["tiered", "postgres", "redis"]
 
 
 class Settings(BaseSettings):
@@ -38,6 +39,33 @@ class Settings(BaseSettings):
         None,
         validation_alias="REDIS_URL",
         description="Redis or Valkey; empty starts an embedded one.",
+    )
+    checkpointer: CheckpointerKind | None = Field(
+        None,
+        description="Where checkpoints are: `postgres`, `tiered` (there, those of active threads "
+        "also in Redis) or `redis` alone; empty is `tiered` where there is a real Redis.",
+    )
+    checkpoint_schema: str = Field(
+        "checkpoints", min_length=1, description="Schema of the checkpoints' tables in PostgreSQL."
+    )
+    checkpoint_prefix: str = Field(
+        "checkpoints",
+        pattern=r"^[^{}]+$",
+        description="What the checkpoints' keys in Redis begin with.",
+    )
+    checkpoint_redis_seconds: float = Field(
+        3600.0, gt=0, description="`tiered`: so long after its last use a thread leaves Redis."
+    )
+    checkpoint_idle_seconds: float | None = Field(
+        None, gt=0, description="After so long without a save checkpoints go; empty keeps them."
+    )
+    checkpoint_idle_strategy: Literal["delete", "keep_latest"] = Field(
+        "delete", description="What then goes: all of a thread, or all but its latest checkpoint."
+    )
+    checkpoint_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Comma-separated `id:key`, a key being 32 bytes in base64: checkpoints are "
+        "encrypted with the first, and opened with any. Empty does not encrypt.",
     )
     api_keys: SecretStr = Field(
         SecretStr(""),
@@ -90,7 +118,14 @@ class Settings(BaseSettings):
         description="Load the demo company and its knowledge base when the database is empty.",
     )
 
-    @field_validator("database_url", "redis_url", "openai_base_url", mode="before")
+    @field_validator(
+        "database_url",
+        "redis_url",
+        "openai_base_url",
+        "checkpointer",
+        "checkpoint_idle_seconds",
+        mode="before",
+    )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return value or None

@@ -7,8 +7,10 @@ from uuid import UUID
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import InvalidUpdateError
 
+from checkpoints import Superseded
 from engine.caller import Caller
-from engine.errors import BadRequest, Forbidden
+from engine.errors import BadRequest, Conflict, Forbidden
+from engine.fence import fenced
 from engine.graphs import Compiled, Graphs
 from engine.snapshots import Json, address, empty, render, settled
 from engine.threads import Thread, Threads
@@ -75,16 +77,16 @@ class States:
         """
         if not caller.trusted:  # whoever writes the state may put words into any mouth
             raise Forbidden("A public key cannot edit a thread's state.")
-        async with self._threads.quiet(caller, thread_id) as (conn, thread):
-            if thread.graph_id is None:
-                raise BadRequest(
-                    f"Thread '{thread_id}' has no assigned graph ID. This usually occurs when no "
-                    "runs have been made on this particular thread. Set `graph_id` in its metadata."
-                )
-            graph = self._graphs.get(thread.graph_id)
-            config = await _write(graph, address(thread_id, checkpoint), values, as_node)
-            state = settled(await graph.aget_state(address(thread_id)))
-            await self._threads.settle(conn, thread_id, state)
+        thread = await self._threads.take(caller, thread_id)
+        if thread.graph_id is None:
+            raise BadRequest(
+                f"Thread '{thread_id}' has no assigned graph ID. This usually occurs when no "
+                "runs have been made on this particular thread. Set `graph_id` in its metadata."
+            )
+        graph = self._graphs.get(thread.graph_id)
+        target = fenced(address(thread_id, checkpoint), thread.epoch)
+        config = await _write(graph, target, values, as_node)
+        await self._threads.settle(thread, settled(await graph.aget_state(address(thread_id))))
         pointer = {key: config["configurable"][key] for key in _REFERENCE}
         return {
             "checkpoint": pointer,
@@ -108,3 +110,6 @@ async def _write(
         return await graph.aupdate_state(config, values, as_node)
     except InvalidUpdateError as error:
         raise BadRequest(str(error).partition("\nFor troubleshooting")[0]) from error
+    except Superseded as error:
+        thread_id = config["configurable"]["thread_id"]
+        raise Conflict(f"Thread {thread_id} was taken by a run or another update.") from error

@@ -1,8 +1,7 @@
 """Threads: conversations, each owned by one tenant."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,6 +13,7 @@ from engine.caller import Caller
 from engine.database import Connection, Pool, fetch_all, fetch_one, statements
 from engine.errors import Conflict, Forbidden, NotFound
 from engine.events import Events
+from engine.fence import Fence
 from engine.ids import new_id
 from engine.pages import Page
 from engine.serialise import column
@@ -57,10 +57,13 @@ class ThreadQuery:
 class Threads:
     """The threads of a caller's tenant. Another tenant's are as if they did not exist."""
 
-    def __init__(self, pool: Pool, events: Events, checkpointer: BaseCheckpointSaver[Any]) -> None:
+    def __init__(
+        self, pool: Pool, events: Events, checkpointer: BaseCheckpointSaver[Any], fence: Fence
+    ) -> None:
         self._pool = pool
         self._events = events
         self._checkpointer = checkpointer
+        self._fence = fence
         self._sql = statements("engine", "threads.sql")
 
     async def create(
@@ -129,12 +132,15 @@ class Threads:
 
     async def delete(self, caller: Caller, thread_id: UUID) -> None:
         """Delete it with its runs, stopping those that work. Raises `NotFound`."""
-        async with self._pool.connection() as conn:
-            row = await self._fetch(conn, "delete", caller, thread_id)
-        if row is None:
-            raise NotFound(f"Thread with ID {thread_id} not found")
-        for run_id in row["active"] or ():
-            await self._events.cancel(run_id)
+        async with self._pool.connection() as conn, conn.transaction():
+            if not await self.lock(conn, caller, thread_id):
+                raise NotFound(f"Thread with ID {thread_id} not found")
+            active = await fetch_all(conn, self._sql["active_runs"], {"thread_id": thread_id})
+            epoch = await self._fence.renew(conn, thread_id)  # dying runs add nothing any more
+            await conn.execute(self._sql["delete"], {"thread_id": thread_id})
+        for row in active:
+            await self._events.cancel(row["run_id"])
+        await self._fence.tell(self._checkpointer, thread_id, epoch)
         await self._checkpointer.adelete_thread(str(thread_id))
         await self._events.forget(thread_id)
 
@@ -151,13 +157,10 @@ class Threads:
             row = await fetch_one(conn, self._sql["count"], _filter(caller, query))
         return int(row["count"]) if row else 0
 
-    @asynccontextmanager
-    async def quiet(
-        self, caller: Caller, thread_id: UUID
-    ) -> AsyncIterator[tuple[Connection, Thread]]:
-        """Hold a thread that has no active runs, so that its state may be changed.
+    async def take(self, caller: Caller, thread_id: UUID) -> Thread:
+        """A thread without active runs, with a new epoch: its state may be changed under it.
 
-        Raises `NotFound`, or `Conflict` when runs are pending or running.
+        The next claim ends that. Raises `NotFound`, or `Conflict` when runs are pending or running.
         """
         async with self._pool.connection() as conn, conn.transaction():
             thread = await self.lock(conn, caller, thread_id)
@@ -167,17 +170,20 @@ class Threads:
             if active:
                 ids = [str(row["run_id"]) for row in active]
                 raise Conflict(f"Thread {thread_id} has in-flight runs: {ids}")
-            yield conn, thread
+            return replace(thread, epoch=await self._fence.renew(conn, thread_id))
 
-    async def settle(self, conn: Connection, thread_id: UUID, state: Settled) -> None:
-        """Bring the row in line with a state that was not written by a run."""
+    async def settle(self, thread: Thread, state: Settled) -> None:
+        """Bring the row in line with a state that no run wrote, unless one has claimed it since."""
         args = {
-            "thread_id": thread_id,
+            "thread_id": thread.thread_id,
+            "epoch": thread.epoch,
             "status": state.status,
             "values": column(state.values),
             "interrupts": column(state.interrupts),
         }
-        await conn.execute(self._sql["settle"], args)
+        async with self._pool.connection() as conn, conn.transaction():
+            if await fetch_one(conn, self._sql["hold"], args):
+                await conn.execute(self._sql["settle"], args)
 
     async def _fetch(
         self, conn: Connection, name: str, caller: Caller, thread_id: UUID

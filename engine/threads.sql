@@ -18,20 +18,25 @@ where thread_id = %(thread_id)s and tenant = %(tenant)s
 returning *;
 
 -- name: delete
-delete from frontdesk.threads where thread_id = %(thread_id)s and tenant = %(tenant)s
-returning (
-    select array_agg(run_id) from frontdesk.runs r
-    where r.thread_id = threads.thread_id and status in ('pending', 'running')
-) as active;
+delete from frontdesk.threads where thread_id = %(thread_id)s;
 
 -- name: active_runs
 select run_id, status from frontdesk.runs
 where thread_id = %(thread_id)s and status in ('pending', 'running')
 order by seq;
 
+-- name: hold
+select thread_id from frontdesk.threads
+where thread_id = %(thread_id)s and epoch = %(epoch)s
+for no key update;
+
 -- name: settle
-update frontdesk.threads
-set status = %(status)s, values = %(values)s::json, interrupts = %(interrupts)s::json,
+update frontdesk.threads t
+set status = case when exists (
+        select 1 from frontdesk.runs r
+        where r.thread_id = t.thread_id and r.status in ('pending', 'running')
+    ) then 'busy' else %(status)s end,
+    values = %(values)s::json, interrupts = %(interrupts)s::json,
     error = null, updated_at = now(), state_updated_at = now()
 where thread_id = %(thread_id)s;
 

@@ -37,9 +37,7 @@ async def open_application(
         await migrate(pool, "engine")
         async with (
             open_graphs(settings, servers, pool) as graphs,
-            open_engine(
-                settings, pool, servers.redis, graphs, servers.database_url, admit=admit
-            ) as engine,
+            open_engine(settings, servers, pool, graphs, admit=admit) as engine,
         ):
             yield engine, servers.redis
 

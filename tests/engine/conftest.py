@@ -7,6 +7,7 @@ import redis.asyncio
 
 from engine.caller import Caller
 from engine.database import Pool, migrate
+from engine.embedded import Servers
 from engine.runtime import Engine, open_engine
 from engine.settings import Settings
 from tests.fakes.graphs import GRAPHS
@@ -24,9 +25,12 @@ async def migrated(pool: Pool) -> Pool:
 
 
 @pytest.fixture
-async def engine(
-    settings: Settings, migrated: Pool, redis: redis.asyncio.Redis, database_url: str
-) -> AsyncIterator[Engine]:
+def servers(database_url: str, redis: redis.asyncio.Redis, redis_url: str) -> Servers:
+    return Servers(database_url, redis, redis_url)
+
+
+@pytest.fixture
+async def engine(settings: Settings, servers: Servers, migrated: Pool) -> AsyncIterator[Engine]:
     quick = settings.model_copy(update={"lease_seconds": 1.0, "drain_seconds": 0.0})
-    async with open_engine(quick, migrated, redis, GRAPHS, database_url) as engine:
+    async with open_engine(quick, servers, migrated, GRAPHS) as engine:
         yield engine

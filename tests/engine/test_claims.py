@@ -4,45 +4,45 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-import redis.asyncio
 
 from engine.caller import Caller
 from engine.claims import CancelRequested, Claims, Ending, Run, Superseded
 from engine.database import Pool
+from engine.embedded import Servers
+from engine.fence import Fence
 from engine.runs import RunRequest
 from engine.runtime import Engine, open_engine
 from engine.settings import Settings
 from engine.snapshots import Settled
 from tests.fakes.graphs import GRAPHS
 
+FENCE = Fence("checkpoints")
 SUCCESS = Ending("success", "idle", Settled("idle", {"steps": []}, {}))
 STOPPED = Ending("interrupted", "interrupted", Settled("interrupted", {}, {}))
 
 
 @pytest.fixture
-async def desk(
-    settings: Settings, migrated: Pool, redis: redis.asyncio.Redis, database_url: str
-) -> AsyncIterator[Engine]:
+async def desk(settings: Settings, servers: Servers, migrated: Pool) -> AsyncIterator[Engine]:
     """An engine that takes requests and executes nothing."""
     quiet = settings.model_copy(update={"role": "api"})
-    async with open_engine(quiet, migrated, redis, GRAPHS, database_url) as engine:
+    async with open_engine(quiet, servers, migrated, GRAPHS) as engine:
         yield engine
 
 
 @pytest.fixture
 def worker(desk: Engine) -> Claims:
-    return Claims(desk.pool, desk.jobs, "worker", 60)
+    return Claims(desk.pool, desk.jobs, FENCE, "worker", 60)
 
 
 @pytest.fixture
 def other(desk: Engine) -> Claims:
-    return Claims(desk.pool, desk.jobs, "other", 60)
+    return Claims(desk.pool, desk.jobs, FENCE, "other", 60)
 
 
 @pytest.fixture
 def dying(desk: Engine) -> Claims:
     """A worker whose leases have run out when they begin."""
-    return Claims(desk.pool, desk.jobs, "dying", -1)
+    return Claims(desk.pool, desk.jobs, FENCE, "dying", -1)
 
 
 @pytest.fixture
@@ -105,14 +105,14 @@ async def test_a_dead_workers_run_is_taken_over_in_its_place(
     assert await worker.take_over() == [thread_id]
     assert await worker.waiting(10) == [thread_id]
     run = await claimed(worker, thread_id)
-    assert (run.run_id, run.attempt, run.epoch) == (lost.run_id, 2, 2)
+    assert (run.run_id, run.attempt, run.epoch) == (lost.run_id, 2, 3)
     with pytest.raises(Superseded):
         await dying.finish(lost, SUCCESS, more=True)
     with pytest.raises(Superseded):
         await dying.erase(lost, SUCCESS, more=True)
     await dying.hand_over(lost)
     seen = await desk.runs.get(me, thread_id, run.run_id)
-    assert (seen.status, seen.epoch) == ("running", 2)
+    assert (seen.status, seen.epoch) == ("running", 3)
 
 
 async def test_a_run_that_kills_three_workers_is_given_up(

@@ -14,6 +14,7 @@ from langgraph.graph import START, StateGraph
 from engine.caller import Caller
 from engine.claims import Run
 from engine.database import Pool
+from engine.embedded import Servers
 from engine.runs import RunRequest
 from engine.runtime import Engine, open_engine
 from engine.settings import Role, Settings
@@ -53,16 +54,14 @@ def stubborn() -> StateGraph[Any, Any, Any, Any]:
 
 
 @pytest.fixture
-def opened(
-    settings: Settings, migrated: Pool, redis: redis.asyncio.Redis, database_url: str
-) -> Any:
+def opened(settings: Settings, servers: Servers, migrated: Pool) -> Any:
     """Opens an engine of a role, as if it were a process of its own."""
 
     @asynccontextmanager
     async def open_one(role: Role, **changes: Any) -> AsyncIterator[Engine]:
         own = settings.model_copy(update={"role": role, "drain_seconds": 0.0, **changes})
         graphs = {**GRAPHS, "stubborn": stubborn()}
-        async with open_engine(own, migrated, redis, graphs, database_url) as engine:
+        async with open_engine(own, servers, migrated, graphs) as engine:
             yield engine
 
     return open_one
@@ -239,8 +238,10 @@ async def test_a_failed_request_gives_its_slot_back(opened: Any, me: Caller) -> 
 async def test_runs_go_on_while_redis_is_away(
     settings: Settings, migrated: Pool, database_url: str, me: Caller, unused_tcp_port: int
 ) -> None:
-    nowhere = redis.asyncio.Redis(port=unused_tcp_port)
-    async with open_engine(settings, migrated, nowhere, GRAPHS, database_url) as engine:
+    url = f"redis://127.0.0.1:{unused_tcp_port}"
+    nowhere = redis.asyncio.Redis.from_url(url)
+    servers = Servers(database_url, nowhere, url)
+    async with open_engine(settings, servers, migrated, GRAPHS) as engine:
         run = await ask(engine, me, input={"mode": "slow", "secs": 0.2})
         assert (await outcome(engine, me, run))["steps"] == ["prep", "slow", "done"]
     await nowhere.aclose()
@@ -250,7 +251,8 @@ async def test_the_stand_in_for_redis_serves_one_process(
     settings: Settings, migrated: Pool, database_url: str, me: Caller
 ) -> None:
     stand_in = fakeredis.FakeAsyncRedis()
-    async with open_engine(settings, migrated, stand_in, GRAPHS, database_url) as engine:
+    servers = Servers(database_url, stand_in, None)
+    async with open_engine(settings, servers, migrated, GRAPHS) as engine:
         asked: Any = {"stream_resumable": True, "stream_mode": ["messages-tuple"]}
         run = await ask(engine, me, "chat", input={"messages": "hi"}, **asked)
         events = [event async for event in engine.watch.from_start(me, run)]

@@ -14,7 +14,7 @@ import pytest
 from langgraph.types import Command
 from pydantic import SecretStr
 
-from checkpoints import open_checkpointer
+from checkpoints import PostgresCheckpointer
 from engine.database import open_pool
 from engine.knowledge import Knowledge
 from engine.settings import Settings
@@ -133,7 +133,7 @@ async def _opened(
     async with (
         open_pool(url) as pool,
         open_resources(settings, pool, url, nothing) as resources,
-        open_checkpointer(url) as checkpointer,
+        PostgresCheckpointer.open(url) as checkpointer,
     ):
 
         async def provide() -> Resources:

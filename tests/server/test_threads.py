@@ -326,6 +326,18 @@ async def test_text_that_a_database_cannot_hold_is_no_error(
     assert await client.threads.count(values={"topic": "x\ufffdy"}) == 1
 
 
+@pytest.mark.parametrize("odd", ["a\0", "nope", "00000000-0000-0000-0000-000000000000"])
+async def test_an_id_that_no_checkpoint_has_finds_nothing(
+    raw: httpx.AsyncClient, client: LangGraphClient, tid: str, odd: str
+) -> None:
+    await client.runs.wait(tid, "work", input={"mode": "done"})
+    pointer = {"checkpoint_id": odd}
+    response = await raw.post(f"/threads/{tid}/history", json={"before": {"configurable": pointer}})
+    assert response.json() == []
+    response = await raw.post(f"/threads/{tid}/state/checkpoint", json={"checkpoint": pointer})
+    assert response.json()["values"] == {}
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -333,7 +345,6 @@ async def test_text_that_a_database_cannot_hold_is_no_error(
         ("/threads/search", {"metadata": [1]}),
         ("/threads/{tid}/state/checkpoint", {}),
         ("/threads/{tid}/state/checkpoint", {"checkpoint": {"checkpoint_id": 1}}),
-        ("/threads/{tid}/history", {"before": {"configurable": {"checkpoint_id": "a\0"}}}),
         ("/threads/{tid}/history", {"limit": "many"}),
         ("/threads/{tid}/state", {"values": {}, "as_node": 1}),
     ],
