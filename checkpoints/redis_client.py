@@ -99,7 +99,7 @@ async def connected(
             raise ValueError("The Redis client must have decode_responses=False.")
         yield Server(client, _Pipeline(client), timeout)
         return
-    pool: ConnectionPool[Connection] = ConnectionPool.from_url(
+    pool = ConnectionPool.from_url(
         client,
         protocol=2,
         driver_info=None,  # else each new connection looks for its version on disk
@@ -138,7 +138,7 @@ class _Pipeline:
 class _Lines:
     """Connections of our own: a pool's bookkeeping takes longer than Redis does."""
 
-    def __init__(self, pool: "ConnectionPool[Connection]", count: int) -> None:
+    def __init__(self, pool: ConnectionPool, count: int) -> None:
         self._pool = pool
         self._idle: list[Connection] = []
         self._count = count
@@ -146,7 +146,7 @@ class _Lines:
 
     async def exchange(self, commands: Sequence[Command]) -> list[Any]:
         async with self._room:
-            line = self._idle.pop() if self._idle else self._pool.make_connection()
+            line = self._idle.pop() if self._idle else self._pool.make_connection()  # type: ignore[no-untyped-call]
             try:
                 await self._pool.ensure_connection(line)  # anew, if it broke while idle
                 await line.send_packed_command(b"".join(map(_packed, commands)))
