@@ -76,7 +76,7 @@ class _Client:
                         self._seed,
                         (thread, ns),
                         self._plan.configurable,
-                        forks=not self._plan.pruned,
+                        pruned=self._plan.pruned,
                     )
                     group.create_task(
                         self._watch(conversation)
@@ -97,7 +97,7 @@ class _Client:
                 await saver.aprune(self._plan.threads)
             except CheckpointError as error:
                 self._journal.note("unread", described(error))
-            await asyncio.sleep(self._rng.uniform(0, 0.02))
+            await asyncio.sleep(self._rng.uniform(0, 0.01))
 
     def read(self, lane: tuple[str, str], began: int, head: CheckpointTuple | None) -> None:
         self._journal.read(lane, began, head)

@@ -79,7 +79,7 @@ def client_is_superseded(run: Run) -> None:
     first = run.client(epoch=run.next_epoch())
     run.wait(first, run.rng.uniform(0.05, 0.3))
     second = run.client(epoch=run.next_epoch())
-    run.wait(second, run.rng.uniform(0.05, 0.3))
+    run.wait(second, run.rng.uniform(0.2, 0.6))
     run.rng.choice((first, second)).kill()
     for client in (first, second):
         client.finish()

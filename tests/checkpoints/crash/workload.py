@@ -57,17 +57,19 @@ class Conversation:
         seed: str,
         lane: tuple[str, str],
         configurable: dict[str, Any],
-        forks: bool,
+        pruned: bool,
     ) -> None:
         self.thread, self.ns = lane
         self.head = Head()
-        self._saver, self._recorder, self._forks = saver, recorder, forks
+        self._saver, self._recorder, self._pruned = saver, recorder, pruned
         self._rng = dice(f"{seed}/{lane}")
         self._configurable = configurable
         self._epoch = configurable.get(EPOCH)
         self._background: set[asyncio.Task[None]] = set()
         self._saved: dict[str, str] = {}
         self._texts = 0
+        self._written: list[BaseMessage] = []
+        self._dropped: list[BaseMessage] = []
 
     def config(self, checkpoint_id: str | None = None) -> RunnableConfig:
         here = {"thread_id": self.thread, "checkpoint_ns": self.ns, **self._configurable}
@@ -89,7 +91,7 @@ class Conversation:
 
     async def step(self) -> None:
         """A super-step: the writes of its tasks, and the checkpoint that applies them."""
-        if self._forks and self._rng.random() < 0.08 and len(self._saved) > 2:
+        if self._rng.random() < 0.08 and len(self._saved) > 2:
             await self._fork()
         if self.head.checkpoint_id is not None:
             self._write_tasks()
@@ -138,13 +140,16 @@ class Conversation:
         await self.settle()
         earlier = self._rng.choice(list(self._saved)[-6:])
         found = await self._saver.aget_tuple(self.config(earlier))
+        if found is None and self._pruned:
+            return
         if found is None or state_digest(found.checkpoint, found.metadata) != self._saved[earlier]:
             raise Misread(f"{self.thread}/{self.ns}: {earlier} is {'wrong' if found else 'gone'}")
         self._take(found)
 
     def _write_tasks(self) -> None:
         for number in range(self._rng.randint(1, 3)):
-            writes: list[Write] = [("messages", [self._message()])]
+            self._written.append(self._message())
+            writes: list[Write] = [("messages", self._written[-1:])]
             if self._rng.random() < 0.5:
                 writes.append(("notes", {self._word(): self._text()}))
             if self._rng.random() < 0.2:
@@ -233,6 +238,7 @@ class Conversation:
         return changed
 
     def _changed_messages(self, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+        """With what the tasks wrote, and now and then with what was there once before."""
         kept = list(messages)
         chance = self._rng.random()
         if chance < 0.1 and kept:
@@ -243,8 +249,13 @@ class Conversation:
             kept.reverse()
         elif chance < 0.3:
             kept = []
-        new = [self._message() for _ in range(self._rng.randint(0, 3))]
-        return (kept + new)[-40:]
+        elif chance < (0.8 if self._pruned else 0.4):
+            kept += self._dropped[-3:]
+        new = [self._message() for _ in range(self._rng.randint(0, 2))]
+        result = (kept + self._written + new)[-40:]
+        self._dropped = [one for one in [*self._dropped, *messages] if one not in result][-20:]
+        self._written = []
+        return result
 
     def _message(self) -> BaseMessage:
         kind = self._rng.choice((AIMessage, HumanMessage))
