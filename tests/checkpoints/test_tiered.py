@@ -15,6 +15,7 @@ import redis.asyncio
 from checkpoints import EPOCH, PostgresCheckpointer, TieredCheckpointer
 from tests.checkpoints.proxy import Proxy, proxied
 from tests.checkpoints.servers import PROGRAMS, Node, alone
+from tests.checkpoints.test_redis_storage import REDIS_6_CORE
 from tests.checkpoints.threads import Thread
 
 
@@ -284,3 +285,23 @@ async def _mishap(tier: Tier, chance: random.Random) -> None:
             await tier.redis.flushall()
         case 6:
             await tier.redis.script_flush()
+
+
+async def test_it_sends_no_command_that_redis_6_does_not_know(tier: Tier) -> None:
+    await tier.redis.config_resetstat()
+    for saver in (tier.first, tier.second):
+        thread = Thread(saver)
+        for n in range(3):
+            await thread.put({"items": ["item " * 60 * n]}, configurable={EPOCH: n})
+            await thread.write(("items", ["more " * 60]))
+            await thread.read()
+        await tier.redis.script_flush()
+        await saver.aprune([thread.thread_id])
+        await saver.adelete_thread(thread.thread_id)
+    await asyncio.sleep(1)  # marks are taken back
+
+    names = {name.removeprefix("cmdstat_") for name in await tier.redis.info("commandstats")}
+    tests_own = {"config|resetstat", "script|flush", "client|setinfo", "hello"}
+    ours = {name for name in names if name not in tests_own}
+    assert ours <= REDIS_6_CORE | {"hgetall", "ping"}
+    assert "info" in ours
