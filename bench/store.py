@@ -1,4 +1,4 @@
-"""The store of memories beside the official one: `python -m bench.store`, about a minute.
+"""The store of memories beside the official one: `python -m bench.store`, two minutes.
 
 Both and plain statements ("plain": one a call, straight on the pool, no store at all) work on one
 pool of ten connections, interleaved in one run, on an embedded PostgreSQL that syncs. Rates are
@@ -24,7 +24,7 @@ from engine.embedded import open_servers
 from engine.settings import Settings
 
 CROWD = 64
-ROUNDS = 15
+ROUNDS = 9
 DIMS = 384
 VALUE = {"text": "prefers to be called in the morning " * 6, "kind": "fact", "n": 5}
 

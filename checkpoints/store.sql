@@ -42,13 +42,23 @@ create table if not exists {schema}.memory_vectors (
     foreign key (namespace, key) references {schema}.memories on delete cascade
 );
 
+-- name: nearness
+create index if not exists memory_vectors_nearest on {schema}.memory_vectors
+using hnsw (embedding vector_cosine_ops);
+
 -- name: get
 -- An item is ageing when a read has to begin its time anew: not at every one of many reads.
-select asked.n, m.namespace, m.key, m.value::text as value, m.created_at, m.updated_at,
-    coalesce(m.expires_at < now() + m.ttl * 0.98, false) as ageing
-from jsonb_to_recordset(%(asked)s::jsonb) as asked (n int, namespace text[], key text)
-join {schema}.memories m on m.namespace = asked.namespace and m.key = asked.key
-where m.expires_at is null or m.expires_at > now();
+-- "offset 0" keeps the planner, which takes every batch for a hundred rows, at the primary key.
+select asked.n, found.*
+from jsonb_to_recordset(%(asked)s::jsonb) as asked (n int, namespace text[], key text),
+    lateral (
+        select m.namespace, m.key, m.value::text as value, m.created_at, m.updated_at,
+            coalesce(m.expires_at < now() + m.ttl * 0.98, false) as ageing
+        from {schema}.memories m
+        where m.namespace = asked.namespace and m.key = asked.key
+            and (m.expires_at is null or m.expires_at > now())
+        offset 0
+    ) as found;
 
 -- name: refresh
 update {schema}.memories m set expires_at = now() + m.ttl
@@ -86,9 +96,13 @@ with given as materialized (
 ), stored as (
     {put} returning 1
 ), outdated as (
-    delete from {schema}.memory_vectors v using given
-    where v.namespace = given.namespace and v.key = given.key
-        and (v.namespace, v.key, v.field) not in (select namespace, key, field from vectors)
+    delete from {schema}.memory_vectors where ctid = any(array(
+        select old.ctid from given, lateral (
+            select v.ctid, v.namespace, v.key, v.field from {schema}.memory_vectors v
+            where v.namespace = given.namespace and v.key = given.key offset 0
+        ) as old
+        where (old.namespace, old.key, old.field) not in (select namespace, key, field from vectors)
+    ))
 )
 insert into {schema}.memory_vectors (namespace, key, field, embedding)
 select namespace, key, field, embedding::vector from vectors
@@ -112,12 +126,20 @@ cross join lateral (
 order by asked.n, found.updated_at desc, found.namespace, found.key;
 
 -- name: nearest
--- All of a namespace is compared: what an approximate index finds is cut down to the namespace
--- and the filter only after, and then nothing may be left.
-select asked.n, found.*
-from jsonb_to_recordset(%(asked)s::jsonb) as asked
-    (n int, low text[], high text[], filter text, most int, skip int, query vector)
-cross join lateral (
+-- Compares all of a namespace, unless it is wide.
+select asked.n, asked.wide, found.*
+from (
+    select n, low, high, filter, most, skip, query, not exactly and {wide} = (
+        select count(*) from (
+            select from {schema}.memory_vectors v
+            where v.namespace >= low and v.namespace < high limit {wide}
+        ) as first
+    ) as wide
+    from jsonb_to_recordset(%(asked)s::jsonb) as asked (
+        n int, low text[], high text[], filter text, most int, skip int, query vector, exactly bool
+    )
+) as asked
+left join lateral (
     select m.namespace, m.key, m.value::text as value, m.created_at, m.updated_at,
         1 - best.distance as score,
         coalesce(m.expires_at < now() + m.ttl * 0.98, false) as ageing
@@ -125,7 +147,7 @@ cross join lateral (
         select m.namespace, m.key, min(v.embedding <=> asked.query) as distance
         from {schema}.memory_vectors v
         join {schema}.memories m on m.namespace = v.namespace and m.key = v.key
-        where v.namespace >= asked.low and v.namespace < asked.high
+        where not asked.wide and v.namespace >= asked.low and v.namespace < asked.high
             and (m.expires_at is null or m.expires_at > now())
             and (asked.filter = '[]' or {matches})
         group by m.namespace, m.key
@@ -133,8 +155,35 @@ cross join lateral (
         limit asked.most offset asked.skip
     ) as best
     join {schema}.memories m on m.namespace = best.namespace and m.key = best.key
-) as found
+) as found on true
 order by asked.n, found.score desc, found.namespace, found.key;
+
+-- name: iterate
+-- The index goes on until enough of what it finds lies in the namespace and matches.
+select set_config('hnsw.iterative_scan', 'strict_order', true),
+    set_config('enable_sort', 'off', true);  -- and is taken, analyzed or not
+
+-- name: roughly
+with near as (
+    select v.namespace, v.key, v.embedding <=> %(query)s::vector as distance
+    from {schema}.memory_vectors v
+    join {schema}.memories m on m.namespace = v.namespace and m.key = v.key
+    cross join (select %(filter)s::text as filter) as asked
+    where v.namespace >= %(low)s::text[] and v.namespace < %(high)s::text[]
+        and (m.expires_at is null or m.expires_at > now())
+        and (asked.filter = '[]' or {matches})
+    order by v.embedding <=> %(query)s::vector
+    limit %(candidates)s
+), best as (
+    select namespace, key, min(distance) as distance from near group by namespace, key
+    order by distance, namespace, key
+    limit %(most)s offset %(skip)s
+)
+select m.namespace, m.key, m.value::text as value, m.created_at, m.updated_at,
+    1 - best.distance as score,
+    coalesce(m.expires_at < now() + m.ttl * 0.98, false) as ageing
+from best join {schema}.memories m on m.namespace = best.namespace and m.key = best.key
+order by best.distance, m.namespace, m.key;
 
 -- name: matches
 not exists (

@@ -311,7 +311,26 @@ async def test_a_small_namespace_is_searched_wholly_among_many_others(shared: Po
         async with shared.connection() as conn:
             await conn.execute("analyze")
         assert await keys(store, "users", "me", query="tea please") == ["coffee"]
-        assert await keys(store, query="coffee", filter={"text": "coffee"}) == ["coffee"]
+        assert await keys(store, query="tea", filter={"text": "coffee"}) == ["coffee"]
+
+
+async def test_a_wide_namespace_is_searched_by_the_index(shared: Pool) -> None:
+    async with (
+        open_store(shared, index=indexed("text"), wide=10) as store,
+        open_store(shared, index=indexed("text")) as exact,
+    ):
+        texts = [f"word{n} word{n // 7} word{n // 11}" for n in range(400)]
+        await store.abatch([PutOp(("a",), str(n), {"text": text}) for n, text in enumerate(texts)])
+        async with shared.connection() as conn:
+            await conn.execute("analyze")
+        query = "word33 word50"
+        for page in ({"limit": 3}, {"limit": 5, "offset": 5}):
+            assert await keys(store, "a", query=query, **page) == await keys(
+                exact, "a", query=query, **page
+            )
+        assert await keys(store, "a", query=query, filter={"text": texts[399]}) == ["399"]
+        assert len(await keys(store, "a", query=query, limit=500)) == 400
+        assert await keys(store, "b", query=query) == []
 
 
 async def test_what_a_value_no_longer_says_is_not_found(shared: Pool) -> None:
