@@ -3,8 +3,10 @@
 from checkpoints.checkpointer import EPOCH
 from checkpoints.errors import CheckpointError, Superseded
 from checkpoints.expiry import Ttl
+from checkpoints.official import import_official
 from checkpoints.savers import PostgresCheckpointer, RedisCheckpointer, TieredCheckpointer
 from checkpoints.sealing import Cipher
+from checkpoints.store import open_store
 
 __all__ = [
     "EPOCH",
@@ -15,4 +17,6 @@ __all__ = [
     "Superseded",
     "TieredCheckpointer",
     "Ttl",
+    "import_official",
+    "open_store",
 ]
