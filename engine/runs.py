@@ -209,6 +209,8 @@ class Runs:
             name = "delete" if action == "rollback" else "end_pending"
             await conn.execute(self._sql[name], args)
             await conn.execute(self._sql["release_thread"], args)
+            if action == "rollback":  # a worker that was lost may have begun it
+                await self._graphs.checkpointer.adelete_for_runs([str(run_id)])
         return row is not None
 
     async def _tell(self, thread_id: UUID, stopped: Sequence[UUID]) -> None:

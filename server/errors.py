@@ -7,6 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from psycopg import DataError, OperationalError
 from starlette.responses import JSONResponse, Response
 
+from checkpoints import errors as checkpoints
 from engine import errors
 from engine.errors import FrontdeskError
 
@@ -58,6 +59,15 @@ def install(app: FastAPI) -> None:
     async def away(_: Request, error: OperationalError) -> Response:
         log.error("the database cannot be reached: %s", error)
         return problem(errors.Unavailable())
+
+    @app.exception_handler(checkpoints.Unavailable)
+    async def unreachable(_: Request, error: checkpoints.Unavailable) -> Response:
+        log.error("the checkpoints cannot be reached: %s", error)
+        return problem(errors.Unavailable())
+
+    @app.exception_handler(checkpoints.InvalidCheckpoint)
+    async def impossible(_: Request, error: checkpoints.InvalidCheckpoint) -> Response:
+        return problem(errors.Invalid(str(error)))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
