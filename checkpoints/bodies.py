@@ -118,7 +118,17 @@ class Save:
     `nonce` is 0 for a checkpoint.
     """
 
-    __slots__ = ("_at", "_content", "_fresh", "_ids", "_sealing", "body", "session", "size")
+    __slots__ = (
+        "_at",
+        "_content",
+        "_fresh",
+        "_ids",
+        "_noted",
+        "_sealing",
+        "body",
+        "session",
+        "size",
+    )
 
     def __init__(
         self,
@@ -136,6 +146,7 @@ class Save:
         self._at = at
         self._content = content
         self._ids = (nonce, parent_id, run_id)
+        self._noted = run_id is None or not session.is_new(run_id)
         self._fresh = session.take_fresh()
         self.body = self._seal(content)
         self.size = len(self.body) + sum(map(len, self._fresh.values()))
@@ -145,25 +156,27 @@ class Save:
         return self._at.thread_id
 
     def put(self) -> Put:
-        return self._put(self.body, self._content, self._fresh, self.session.salt)
+        ids = (*self._ids[:2], None) if self._noted else self._ids
+        return self._put(self.body, self._content, self._fresh, ids, self.session.salt)
 
     def whole(self) -> Put:
         content = self._content.relocated()
         every = {at: item for part in content.parts() for at, item in _elements(part)}
-        return self._put(self._seal(content), content, every, None)
+        return self._put(self._seal(content), content, every, self._ids, None)
 
     def _put(
         self,
         body: bytes,
         content: CheckpointBody | WritesBody,
         elements: Mapping[Ordinal, bytes],
+        ids: tuple[int, str | None, str | None],
         salt: int | None,
     ) -> Put:
         thread_id, ns, checkpoint_id, epoch = self._at
         seal = self._sealing.seal
         sealed = {at: seal(item, element_context(thread_id, at)) for at, item in elements.items()}
         ranges = [each for part in content.parts() for each in _ranges(part)]
-        return Put(thread_id, ns, checkpoint_id, body, *self._ids, sealed, ranges, epoch, salt)
+        return Put(thread_id, ns, checkpoint_id, body, *ids, sealed, ranges, epoch, salt)
 
     def _seal(self, content: CheckpointBody | WritesBody) -> bytes:
         kind = "w" if self._ids[0] else "c"

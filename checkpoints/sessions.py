@@ -44,6 +44,7 @@ class Session:
         self._places: dict[bytes, Ordinal] = {}
         self._indexed = True
         self._fresh: dict[Ordinal, bytes] = {}
+        self._runs: set[str] = set()
 
     def head(self, ns: str, checkpoint_id: str | None) -> Head | None:
         return self._heads.get(ns, {}).get(checkpoint_id or "")
@@ -90,6 +91,13 @@ class Session:
         for item in tail:
             extend(ranges, self._places.get(item) or self._append(name, item))
         return Part(Kind.LIST, [*shared, *tail], ranges)
+
+    def is_new(self, run_id: str) -> bool:
+        """Whether this is the first put of the run here."""
+        if run_id in self._runs:
+            return False
+        self._runs.add(run_id)
+        return True
 
     def take_fresh(self) -> dict[Ordinal, bytes]:
         """The elements placed since the last call: new to the thread."""

@@ -164,11 +164,13 @@ begin
     where nonce <> 0 and stored is not null
     order by n
     on conflict do nothing;
-    insert into {schema}.runs (run_id, thread)
-    select distinct run_id, keys[thread]
-    from unnest(threads, runs, stored) as _ (thread, run_id, stored)
-    where run_id is not null and stored is not null
-    on conflict do nothing;
+    if cardinality(array_remove(runs, null)) > 0 then
+        insert into {schema}.runs (run_id, thread)
+        select distinct run_id, keys[thread]
+        from unnest(threads, runs, stored) as _ (thread, run_id, stored)
+        where run_id is not null and stored is not null
+        on conflict do nothing;
+    end if;
 end $$;
 
 -- Locks first, in a statement of its own: the statements after it see what was waited for.
