@@ -29,10 +29,9 @@ class Memory(InMemorySaver):
         self.hidden: set[tuple[str, str, str]] = set()
 
     async def aget_tuple(self, config: RunnableConfig) -> Any:
-        found = super().get_tuple(config)
-        if found and _place(found.config) in self.hidden:
-            return None
-        return found
+        async for found in self.alist(config, limit=1):
+            return found
+        return None
 
     async def alist(self, config: RunnableConfig | None, **options: Any) -> Any:
         limit = options.pop("limit", None)
@@ -71,37 +70,22 @@ class Memory(InMemorySaver):
         self.hidden |= {moved(key) for key in self.hidden if key[0] == source_thread_id}
 
 
-# What may be put into channels: texts of all sizes, messages, plain data.
+# What may be put into channels: few things of every kind, so that they come again and long
+# histories of them are soon drawn.
 
-texts = st.one_of(
-    st.text(st.characters(codec="utf-8"), max_size=12),
-    st.builds(
-        lambda text, n: text * n, st.text("aé✓\0", min_size=1, max_size=3), st.integers(40, 900)
-    ),
-)
-scalars = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-5, 5),
-    st.floats(allow_nan=False),
-    texts,
-    st.binary(max_size=9),
-)
-data = st.recursive(
-    scalars,
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", max_size=2), inner, max_size=3)
-    ),
-    max_leaves=5,
-)
-messages = st.builds(
-    lambda kind, text, n: kind(text, id=str(n)),
-    st.sampled_from([HumanMessage, AIMessage]),
-    texts,
-    st.integers(0, 9),
-)
-items = messages | data
-keys = st.text("abcd", max_size=2)
+things: list[Any] = [
+    *[HumanMessage(f"said {n}", id=str(n)) for n in range(4)],
+    *[AIMessage(f"long {n} {'x' * 200}", id=str(n)) for n in range(4)],
+    AIMessage([{"type": "text", "text": "block"}], id="0", additional_kwargs={"k": [None, {}]}),
+    HumanMessage("é✓\0" * 90, id="1"),
+    *[0, -0.0, 1, 1.0, True, False, None, 2**40, "", "1", "\0", "straße ✓", b"", b"1", [], {}],
+    *["text " * 40, "é" * 700, b"\xff" * 300, ["nested " * 30, [1]], {"a": {"b": ["c" * 150]}}],
+    *[{"a": 1, "b": 2}, {"b": 2, "a": 1}, {"": None}, [[], [None]], (1, "2"), [1], [True]],
+]
+items = st.sampled_from(things)
+texts = st.sampled_from(["", "edited", "edited ✓ " * 30, "\0"])
+keys = st.sampled_from(["a", "b", "c", "d"])
+many = st.integers(0, 30).map(lambda n: {f"key {k}": things[k % len(things)] for k in range(n)})
 
 # How the value of a channel changes from one checkpoint to the next.
 
@@ -117,12 +101,12 @@ list_edits = st.one_of(
     st.tuples(st.just("in place"), st.integers(0, 20), texts),
 )
 dict_edits = st.one_of(
-    st.tuples(st.just("set"), st.dictionaries(keys, items, max_size=20)),
+    st.tuples(st.just("set"), st.dictionaries(keys, items, max_size=3) | many),
     st.tuples(st.just("drop"), keys),
     st.tuples(st.just("empty")),
     st.tuples(st.just("grow"), st.sampled_from(["a", "b"]), st.lists(items, max_size=3)),
 )
-value_edits = st.one_of(st.tuples(st.just("value"), data), st.tuples(st.just("empty")))
+value_edits = st.one_of(st.tuples(st.just("value"), items), st.tuples(st.just("empty")))
 edits = st.fixed_dictionaries(
     {},
     optional={
@@ -136,9 +120,9 @@ writes = st.lists(
     st.one_of(
         st.tuples(st.sampled_from(["messages", "note", "x"]), items),
         st.tuples(st.just(INTERRUPT), st.builds(lambda text: (Interrupt(text, id="i"),), texts)),
-        st.tuples(st.just(RESUME), st.lists(data, max_size=2)),
+        st.tuples(st.just(RESUME), st.lists(items, max_size=2)),
         st.tuples(st.just(ERROR), texts),
-        st.tuples(st.just(TASKS), st.builds(Send, st.just("node"), data)),
+        st.tuples(st.just(TASKS), st.builds(Send, st.just("node"), items)),
     ),
     max_size=4,
 )
@@ -210,14 +194,17 @@ steps = st.builds(
     st.integers(0, 2),
     _by,
 )
-others = st.one_of(
+others = [
     st.builds(Write, writes, _tasks, _paths, _index, _by),
     st.builds(Again, edits, _index, _by),
     st.builds(Look, st.none() | _index, _by),
     st.builds(Clear, st.sampled_from(["prune", "runs", "copy"]), st.integers(0, 2), _by),
+]
+kinds = st.sampled_from([*[steps] * 6, *others]).flatmap(lambda kind: kind)
+events = st.tuples(st.sampled_from(["", "", "", *NAMESPACES]), kinds)
+histories = st.tuples(
+    st.booleans(), st.sampled_from([str, int]), st.lists(events, min_size=6, max_size=30)
 )
-events = st.tuples(st.sampled_from(NAMESPACES), st.one_of(steps, steps, steps, others))
-histories = st.tuples(st.booleans(), st.sampled_from([str, int]), st.lists(events, max_size=25))
 
 
 @dataclass
@@ -227,6 +214,7 @@ class Made:
     checkpoint: Checkpoint
     parent: str | None
     metadata: dict[str, Any]
+    has_child: bool = False
     logged: bool = False
 
 
@@ -264,9 +252,12 @@ class Life:
         made = self.made.setdefault(ns, {})
         parent = await self._parent(ns, step.parent)
         before = made[parent].checkpoint if parent else None
-        logs = [("log", [item]) for item in step.log] if self.with_log and parent else []
-        # As Pregel does: the writes on a checkpoint that was gone on from belong to that branch.
-        snapshot = self.with_log and (step.snapshot or bool(parent and made[parent].logged))
+        # As Pregel does: a checkpoint that was gone on from gets no writes to a delta channel any
+        # more, for its children would read them too; the new branch begins with a snapshot.
+        fork = made[parent] if parent and made[parent].has_child else None
+        logs = [(LOG, [item]) for item in step.log] if self.with_log and parent and not fork else []
+        wanted = step.snapshot or bool(fork and (step.log or fork.logged))
+        snapshot = self.with_log and wanted
         values = _edited(before["channel_values"] if before else {}, step.edits)
         values.pop(LOG, None)
         if snapshot:
@@ -285,6 +276,8 @@ class Life:
         if self.with_log:
             metadata["counters_since_delta_snapshot"] = {LOG: [1, 1]}
         made[checkpoint["id"]] = Made(checkpoint, parent, metadata)
+        if parent:
+            made[parent].has_child = True
         saver = self.savers[step.by]
         for task, path, found in step.tasks if parent else ():
             await self._put_writes(saver, ns, parent, found, task, path)

@@ -4,13 +4,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from tests.checkpoints.backends import Backend
 from tests.checkpoints.histories import Life, histories
 
 _ANY_PACE = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+_AT_ONCE = (Phase.explicit, Phase.reuse, Phase.generate)  # the long test makes examples small
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ async def live(
 
 
 @given(history=histories)
-@settings(max_examples=25, **_ANY_PACE)
+@settings(max_examples=25, phases=_AT_ONCE, **_ANY_PACE)
 async def test_a_random_history_reads_as_in_memory(
     history: Any,
     saver: BaseCheckpointSaver,

@@ -128,6 +128,23 @@ async def test_deleting_runs_takes_theirs_everywhere_and_leaves_the_rest_whole(
     assert await everything(saver, threads[0].thread_id) == {}
 
 
+async def test_when_the_latest_goes_the_one_before_is_the_latest(
+    thread: Thread, other: BaseCheckpointSaver
+) -> None:
+    before = await thread.put({"items": talk(2)}, metadata={"run_id": "stays"})
+    await thread.put({"items": talk(3)}, metadata={"run_id": f"goes {thread.thread_id}"})
+    assert (await thread.through(other).values())["items"] == talk(3)
+    await thread.saver.adelete_for_runs([f"goes {thread.thread_id}"])
+    for reader in (thread, thread.through(other)):
+        found = await reader.read()
+        assert id_of(found.config) == id_of(before)
+        assert found.checkpoint["channel_values"] == {"items": talk(2)}
+    thread.last = before
+    await thread.put({"items": talk(3)})
+    for reader in (thread, thread.through(other)):
+        assert await reader.values() == {"items": talk(3)}
+
+
 async def test_a_copy_equals_its_source_and_then_goes_its_own_way(
     saver: BaseCheckpointSaver, other: BaseCheckpointSaver
 ) -> None:
