@@ -110,10 +110,10 @@ value_edits = st.one_of(st.tuples(st.just("value"), items), st.tuples(st.just("e
 edits = st.fixed_dictionaries(
     {},
     optional={
-        "messages": list_edits,
-        "again": list_edits,  # another list of the same things
-        "facts": dict_edits,
-        "note": value_edits,
+        "messages": st.lists(list_edits, min_size=1, max_size=3),
+        "again": st.lists(list_edits, min_size=1, max_size=2),  # of the same things
+        "facts": st.lists(dict_edits, min_size=1, max_size=2),
+        "note": st.lists(value_edits, min_size=1, max_size=1),
     },
 )
 writes = st.lists(
@@ -432,7 +432,9 @@ def encoded_all(values: Sequence[Any]) -> list[Any]:
 def _edited(values: Mapping[str, Any], edits: Mapping[str, Any]) -> dict[str, Any]:
     """The values after these edits: unshared copies, as a process has them that loaded them."""
     new = SERDE.loads_typed(SERDE.dumps_typed(dict(values)))
-    for name, (how, *arguments) in edits.items():
+    for name, (how, *arguments) in (
+        (channel, edit) for channel in edits for edit in edits[channel]
+    ):
         if how == "empty":
             new.pop(name, None)
         elif name == "facts":
