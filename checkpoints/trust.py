@@ -74,7 +74,7 @@ class Trust:
             if asked - self._asked < LEASE / 4:
                 return
             async with reaching(), self._pool.connection() as conn:
-                row = await (await conn.execute(self._sql["generation"])).fetchone()
+                row = await (await conn.execute(self._sql["generation"], {})).fetchone()
             if row and asked > self._asked:
                 generation, distrusted = row
                 self._generation, self._asked = None if distrusted else generation, asked
