@@ -46,21 +46,26 @@ def kind(settings: Settings, servers: Servers) -> str:
 
 def cipher(settings: Settings) -> Cipher | None:
     """The keys, of which the first seals; None when there are none. Raises `ConfigError`."""
-    pairs = [part.strip() for part in settings.checkpoint_keys.get_secret_value().split(",")]
     keys: dict[str, bytes] = {}
-    for number, pair in enumerate(filter(None, pairs), 1):
-        name, _, text = pair.partition(":")
-        try:
-            if not name or name in keys:
-                raise ValueError("each key needs an id of its own")
-            keys[name] = base64.b64decode(text, validate=True)
-            Cipher({name: keys[name]}, name)
-        except (binascii.Error, ValueError) as error:  # never with the key itself in it
-            raise ConfigError(
-                f"FRONTDESK_CHECKPOINT_KEYS: part {number} is not `id:key` with a key of 32 bytes "
-                f"in base64: {error}."
-            ) from None
+    for number, pair in enumerate(settings.checkpoint_keys.get_secret_value().split(","), 1):
+        name, _, text = pair.strip().partition(":")
+        if not name and not text:
+            continue
+        if not (key := _key(text)) or not 0 < len(name.encode()) < 256 or name in keys:
+            raise ConfigError(  # without what it is: part of it is a secret
+                f"FRONTDESK_CHECKPOINT_KEYS: part {number} is not `id:key`, with an id of its own "
+                "and a key of 32 bytes in base64."
+            )
+        keys[name] = key
     return Cipher(keys, next(iter(keys))) if keys else None
+
+
+def _key(text: str) -> bytes | None:
+    try:
+        key = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return None
+    return key if len(key) == 32 else None
 
 
 def _opening(

@@ -19,21 +19,26 @@ from tests.fakes.graphs import STEPS_TABLE
 
 
 @contextmanager
-def process(database_url: str, redis_url: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def process(
+    database_url: str, redis_url: str, port: int, **more: str
+) -> Iterator[subprocess.Popen[bytes]]:
     env = {
         **os.environ,
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
         "FRONTDESK_LEASE_SECONDS": "1",
         "FRONTDESK_DRAIN_SECONDS": "0.2",
+        **more,
     }
     child = subprocess.Popen(
         [sys.executable, "-m", "tests.fakes.serving", str(port)], env=env, stderr=subprocess.DEVNULL
     )
-    yield child
-    if child.poll() is None:
-        child.kill()
-    child.wait()
+    try:
+        yield child
+    finally:
+        if child.poll() is None:
+            child.kill()
+        child.wait()
 
 
 async def ready(port: int) -> LangGraphClient:
@@ -50,12 +55,12 @@ async def ready(port: int) -> LangGraphClient:
 
 @asynccontextmanager
 async def two_processes(
-    database_url: str, redis_url: str, ports: tuple[int, int]
+    database_url: str, redis_url: str, ports: tuple[int, int], **more: str
 ) -> AsyncIterator[tuple[subprocess.Popen[bytes], LangGraphClient, LangGraphClient]]:
     """The process that gets the runs, its client, and the client of one that waits beside it."""
     with (
-        process(database_url, redis_url, ports[0]) as first,
-        process(database_url, redis_url, ports[1]),
+        process(database_url, redis_url, ports[0], **more) as first,
+        process(database_url, redis_url, ports[1], **more),
     ):
         mine, other = await ready(ports[0]), await ready(ports[1])
         async with mine, other:
@@ -109,6 +114,34 @@ async def test_a_run_survives_the_kill_of_its_worker(
         await other.runs.join(tid, queued["run_id"])
         statuses = [one["status"] for one in await other.runs.list(tid)]
         assert statuses == ["success", "success"]
+
+
+@pytest.mark.parametrize("kind", ["tiered", "redis"])
+async def test_a_paused_worker_wakes_up_and_changes_nothing(
+    database_url: str, redis_url: str, ports: tuple[int, int], steps: Pool, kind: str
+) -> None:
+    two = two_processes(database_url, redis_url, ports, FRONTDESK_CHECKPOINTER=kind)
+    async with two as (first, mine, other):
+        thread: Any = await mine.threads.create()
+        tid = thread["thread_id"]
+        run: Any = await mine.runs.create(tid, "record", input={"secs": 0.3})
+        await begun(steps, 2)
+        first.send_signal(signal.SIGSTOP)
+        values: Any = await other.runs.join(tid, run["run_id"])
+        assert values["steps"] == [0, 1, 2, 3, 4]
+        before = await other.threads.get_history(tid, limit=100)
+        first.send_signal(signal.SIGCONT)
+        async with asyncio.timeout(20):
+            while (await told(steps, "ended")).count(2) < 2:  # it has done what it was at
+                await asyncio.sleep(0.02)
+        again: Any = await mine.runs.wait(tid, "record", input={"secs": 0})
+        assert again["steps"] == [0, 1, 2, 3, 4] * 2
+        after = await mine.threads.get_history(tid, limit=100)
+        assert after[-len(before) :] == before
+        ids = [state["checkpoint"]["checkpoint_id"] for state in after]
+        parents = [(state["parent_checkpoint"] or {}).get("checkpoint_id") for state in after]
+        assert parents == [*ids[1:], None]
+        assert (await other.runs.get(tid, run["run_id"]))["status"] == "success"
 
 
 @pytest.mark.long
