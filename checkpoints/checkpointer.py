@@ -30,7 +30,7 @@ from checkpoints.bodies import (
 from checkpoints.bridge import Bridge
 from checkpoints.delta import history
 from checkpoints.encoding import Encoding
-from checkpoints.errors import InvalidCheckpoint
+from checkpoints.errors import InvalidCheckpoint, Torn
 from checkpoints.flushing import Flusher
 from checkpoints.parts import Part, take_apart
 from checkpoints.reading import (
@@ -160,19 +160,19 @@ class Checkpointer(Bridge):
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint of `config`, or the latest; None if there is none. Raises `Torn`."""
-        thread_id, ns, checkpoint_id, epoch = _address(config)
-        if checkpoint_id and not _valid(checkpoint_id):
+        at = _address(config)
+        if at.checkpoint_id and not _valid(at.checkpoint_id):
             return None
-        self._sessions.of(thread_id, epoch)
-        seeds = self._sessions.all(thread_id)
-        known = max((one.latest(ns) or "" for one in seeds), default="")
-        found = await self._storage.find(
-            thread_id, ns, checkpoint_id or None, known=known or None, epoch=epoch
-        )
-        if found is None:
-            return None
-        session = self._session(found, epoch)
-        return await self._loaded(session, seeds, found)
+        before: tuple[str, int] | None = None
+        while found := await self._found(at):
+            try:
+                return await self._loaded(found, at.epoch)
+            except Torn:  # unless something was removed between the row and its elements
+                now = (found.row.checkpoint_id, found.row.salt)
+                if now == before:
+                    raise
+                before = now
+        return None
 
     async def alist(
         self,
@@ -194,8 +194,7 @@ class Checkpointer(Bridge):
                 known = {}
                 for session in self._sessions.all(thread_id):
                     known |= session.known()
-            await self._reader.complete(chunk, known)
-            for stored in chunk:
+            for stored in await self._reader.present(chunk, known):
                 yield await self._tuple(stored, parts_of(stored, known), known)
 
     async def aget_delta_channel_history(
@@ -261,10 +260,17 @@ class Checkpointer(Bridge):
         session.salt = salt
         return session
 
-    async def _loaded(
-        self, session: Session, seeds: Sequence[Session], found: Found
-    ) -> CheckpointTuple:
+    async def _found(self, at: Address) -> Found | None:
+        seeds = self._sessions.all(at.thread_id)
+        known = max((one.latest(at.ns) or "" for one in seeds), default="")
+        return await self._storage.find(
+            at.thread_id, at.ns, at.checkpoint_id or None, known=known or None, epoch=at.epoch
+        )
+
+    async def _loaded(self, found: Found, epoch: int | None) -> CheckpointTuple:
         row = found.row
+        session = self._session(found, epoch)
+        seeds = self._sessions.all(row.thread_id)
         stored = self._reader.open(row)
         known = self._reader.unseal(row.thread_id, found.elements)
         heads = (one.head(row.ns, row.checkpoint_id) for one in seeds)

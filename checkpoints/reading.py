@@ -45,6 +45,31 @@ class Reader:
         if gone := sum(at not in known for at in missing):
             raise Torn(f"Thread {thread_id} lacks {gone} of the elements its checkpoints refer to.")
 
+    async def present(self, rows: Sequence[Stored], known: Elements) -> Sequence[Stored]:
+        """Complete rows of one thread, without those that were removed since. Raises `Torn`."""
+        try:
+            await self.complete(rows, known)
+        except Torn:
+            found = [await self._again(stored, known) for stored in rows]
+            return [stored for stored in found if stored]
+        return rows
+
+    async def _again(self, stored: Stored, known: Elements) -> Stored | None:
+        """The row as it is now, complete. It is torn only if nothing was removed meanwhile."""
+        while True:
+            row = stored.row
+            found = await self.storage.find(row.thread_id, row.ns, row.checkpoint_id)
+            if found is None:
+                return None
+            stored = self.open(found.row)
+            try:
+                await self.complete([stored], known)
+            except Torn:
+                if found.row.salt == row.salt:
+                    raise
+            else:
+                return stored
+
     async def parent(self, stored: Stored) -> Stored | None:
         """The parent of a checkpoint that is needed to read it: only of old formats."""
         row = stored.row

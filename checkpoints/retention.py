@@ -103,13 +103,12 @@ async def copy_thread(
     salt: int | None = None
     batch: list[Put] = []
     async for row in reader.storage.rows(Query(source)):
-        stored = reader.open(row)
-        await reader.complete([stored], known)
-        fresh = [at for at in ordinals(union(stored.ranges())) if at not in sent]
-        sent.update(fresh)
-        elements = {at: sealing.seal(known[at], element_context(target, at)) for at in fresh}
-        metadata: Any = encoding.decode(stored.metadata)
-        batch += _copies(sealing, stored, target, elements, metadata.get("run_id"))
+        for stored in await reader.present([reader.open(row)], known):
+            fresh = [at for at in ordinals(union(stored.ranges())) if at not in sent]
+            sent.update(fresh)
+            elements = {at: sealing.seal(known[at], element_context(target, at)) for at in fresh}
+            metadata: Any = encoding.decode(stored.metadata)
+            batch += _copies(sealing, stored, target, elements, metadata.get("run_id"))
         if len(batch) >= _BATCH:
             salt, batch = await _write(reader, batch, salt), []
     if batch:
