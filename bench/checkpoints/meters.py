@@ -63,9 +63,10 @@ def stored(dsn: str, *, packed: bool) -> int:
 
 
 async def held(url: str) -> int:
-    """Bytes of data in Redis."""
+    """Bytes of all keys in Redis."""
     async with Redis.from_url(url) as client:
-        return int((await client.info("memory"))["used_memory_dataset"])
+        sizes = [await client.memory_usage(key, samples=0) async for key in client.scan_iter()]
+    return sum(size or 0 for size in sizes)
 
 
 def _stat(pid: int) -> list[int]:
@@ -80,10 +81,12 @@ class Relay:
     def __init__(self, target: str) -> None:
         self.trips = 0
         self._target = target
+        self._lines: dict[asyncio.Task[None] | None, list[StreamWriter]] = {}
 
     async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Pass on what comes, both ways, until either side hangs up."""
         there, on = await asyncio.open_unix_connection(self._target)
+        self._lines[asyncio.current_task()] = [writer, on]
         answered = True
 
         async def forth() -> None:
@@ -104,6 +107,13 @@ class Relay:
         with suppress(ConnectionError):
             await asyncio.gather(forth(), back())
 
+    async def hang_up(self) -> None:
+        """End what clients have left open."""
+        for lines in self._lines.values():
+            for line in lines:
+                line.close()
+        await asyncio.gather(*(task for task in self._lines if task))
+
 
 @asynccontextmanager
 async def relayed(stores: Stores) -> AsyncIterator[tuple[Stores, Relay, Relay]]:
@@ -119,4 +129,7 @@ async def relayed(stores: Stores) -> AsyncIterator[tuple[Stores, Relay, Relay]]:
             await asyncio.start_unix_server(redis.serve, sockets[1]),
         ):
             url = f"unix://{sockets[1]}" if stores.redis else None
-            yield Stores(make_conninfo(stores.dsn, host=folder), url), postgres, redis
+            try:
+                yield Stores(make_conninfo(stores.dsn, host=folder), url), postgres, redis
+            finally:
+                await asyncio.gather(postgres.hang_up(), redis.hang_up())
