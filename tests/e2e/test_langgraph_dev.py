@@ -8,10 +8,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from langgraph_sdk import get_client
+
+from checkpoints import PostgresCheckpointer
+from engine.embedded import open_servers
+from engine.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,3 +81,26 @@ async def test_it_tells_its_schemas_and_the_status_of_an_order(url: str) -> None
             context={"customer_id": "maya_linden_4821"},
         )
     assert "processed" in values["messages"][-1]["content"].lower()
+
+
+async def test_its_checkpoints_are_in_our_postgres(url: str, folder: Path) -> None:
+    settings = Settings(_env_file=None, data=folder / ".frontdesk")
+    async with (
+        open_servers(settings) as servers,
+        PostgresCheckpointer.open(servers.database_url) as saver,
+        get_client(url=url, timeout=120) as client,
+    ):
+        thread = await client.threads.create()
+        for said in ("Hello!", "Thank you!"):
+            asked = {"messages": [{"role": "user", "content": said}]}
+            run = await client.runs.create(thread["thread_id"], "support", input=asked)
+            await client.runs.join(thread["thread_id"], run["run_id"])
+        state = await client.threads.get_state(thread["thread_id"])
+        config: Any = {"configurable": {"thread_id": thread["thread_id"], "checkpoint_ns": ""}}
+        found = [one async for one in saver.alist(config)]
+        assert found[0].config["configurable"]["checkpoint_id"] == state["checkpoint_id"]
+        assert len(found[0].checkpoint["channel_values"]["messages"]) == 4
+        assert {one.metadata["run_id"] for one in found} >= {run["run_id"]}
+        assert len({one.metadata["run_id"] for one in found}) == 2
+        await client.threads.delete(thread["thread_id"])
+        assert await saver.aget_tuple(config) is None
