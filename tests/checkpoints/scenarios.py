@@ -282,7 +282,7 @@ async def delta_channel(saver: BaseCheckpointSaver, thread_id: str, durability: 
         for turn in range(6)
     ]
     ends = [found async for found in graph.aget_state_history(config)]
-    for found in ends[1::5]:
+    for found in ends[1::8]:
         outputs.append(told(await graph.aget_state(found.config)))
         forked = await graph.aupdate_state(found.config, {"log": ["forked"]}, as_node="end")
         outputs.append(told(await graph.aget_state(forked)))

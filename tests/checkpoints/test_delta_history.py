@@ -251,7 +251,7 @@ async def test_a_snapshot_is_read_as_one(log: Log, other: BaseCheckpointSaver) -
 
 async def test_a_long_log_is_walked_in_good_time(log: Log, other: BaseCheckpointSaver) -> None:
     at = await log.step()
-    for n in range(400):
+    for n in range(150):
         at = await log.step(("log", [n]), parent=at)
     for saver in (log.thread.saver, other):
-        assert replayed((await log.history("log", at=None, saver=saver))["log"]) == [*range(400)]
+        assert replayed((await log.history("log", at=None, saver=saver))["log"]) == [*range(150)]

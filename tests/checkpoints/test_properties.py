@@ -35,7 +35,7 @@ async def live(
 
 
 @given(history=histories)
-@settings(max_examples=25, phases=_AT_ONCE, **_ANY_PACE)
+@settings(max_examples=15, phases=_AT_ONCE, **_ANY_PACE)
 async def test_a_random_history_reads_as_in_memory(
     history: Any,
     saver: BaseCheckpointSaver,
