@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.prompt import Prompt
 
-from checkpoints import PostgresCheckpointer
 from checkpoints.errors import CheckpointError
 from checkpoints.official import Report, import_official
+from engine.checkpointing import open_checkpointer
 from engine.embedded import open_servers
 from engine.errors import ConfigError, FrontdeskError
 from engine.settings import Role, Settings
@@ -135,10 +135,8 @@ async def _checkpoints_import(source: str, schema: str, threads: list[str]) -> N
         said = f"failed: {reason}" if reason else f"done ({report.threads})"
         console.print(f"{thread} {said}", markup=False, highlight=False)
 
-    async with (
-        open_servers(_settings(demo=False)) as servers,
-        PostgresCheckpointer.open(servers.database_url) as saver,
-    ):
+    settings = _settings(demo=False)
+    async with open_servers(settings) as servers, open_checkpointer(settings, servers) as saver:
         report = await import_official(
             source, saver, schema=schema, threads=threads, progress=progress
         )
