@@ -20,7 +20,11 @@ _CALL_SECONDS = 2.0
 
 
 class PostgresCheckpointer(Checkpointer):
-    """Checkpoints in PostgreSQL, whatever pooler is in front of it."""
+    """Checkpoints in PostgreSQL, whatever pooler is in front of it.
+
+    Not beside a `TieredCheckpointer` on the same schema, whose copies would not follow; before or
+    after it is fine.
+    """
 
     @classmethod
     @asynccontextmanager
@@ -39,6 +43,7 @@ class PostgresCheckpointer(Checkpointer):
         """
         async with (
             open_postgres(dsn, schema=schema, size=size) as storage,
+            Trust(storage.pool, schema).outdated(),
             cls(storage, **options) as saver,
             sweeping(ttl, storage, saver.aprune),
         ):

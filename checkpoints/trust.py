@@ -51,6 +51,20 @@ class Trust:
         self._held_until = asked + _HOLD / 2
 
     @asynccontextmanager
+    async def outdated(self) -> AsyncIterator[None]:
+        """What is written inside no copy follows: none from before it is believed after it."""
+        await self._outdate()
+        try:
+            yield
+        finally:
+            with suppress(Unavailable):
+                await self._outdate()
+
+    async def _outdate(self) -> None:
+        async with reaching(), self._pool.connection() as conn:
+            await conn.execute(self._sql["outdate"], {})
+
+    @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
         """Ask ahead while copies are read, so that no read has to."""
         task = asyncio.create_task(self._ask_ahead(), name="checkpoints trust")

@@ -1,6 +1,9 @@
 -- name: generation
 select generation, distrusted_until > clock_timestamp() from {schema}.tier;
 
+-- name: outdate
+update {schema}.tier set generation = generation + 1;
+
 -- name: distrust
 update {schema}.tier set
     generation = generation + (distrusted_until <= clock_timestamp())::int,

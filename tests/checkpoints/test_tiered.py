@@ -185,6 +185,20 @@ async def test_a_new_owner_takes_away_the_marks_of_those_it_superseded(tier: Tie
         assert await seen(tier.second, thread) == [1, 2]
 
 
+async def test_copies_from_before_somebody_wrote_without_them_are_not_believed(tier: Tier) -> None:
+    thread = Thread(tier.first)
+    await thread.put({"items": [1]})
+    await rested(tier, thread)
+
+    async with PostgresCheckpointer.open(tier.dsn, schema=tier.schema) as plain:
+        await thread.through(plain).put({"items": [1, 2]})
+
+    url = f"redis://127.0.0.1:{tier.wire.port}"
+    names = {"schema": tier.schema, "prefix": tier.schema}
+    async with TieredCheckpointer.open(tier.dsn, url, **names) as later:
+        assert await seen(later, thread) == [1, 2]
+
+
 async def test_a_deleted_thread_is_gone_from_redis_too(tier: Tier) -> None:
     thread = Thread(tier.first)
     await thread.put({"items": [1]})
