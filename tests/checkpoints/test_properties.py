@@ -48,7 +48,7 @@ async def test_a_random_history_reads_as_in_memory(
 @pytest.mark.long
 @pytest.mark.timeout(3000)
 @given(history=histories)
-@settings(max_examples=1500, **_ANY_PACE)
+@settings(max_examples=600, **_ANY_PACE)
 async def test_very_many_random_histories_read_as_in_memory(
     history: Any,
     saver: BaseCheckpointSaver,
