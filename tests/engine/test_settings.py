@@ -61,3 +61,29 @@ def test_settings_are_frozen() -> None:
 
 def test_a_secret_is_not_printed() -> None:
     assert "s3cret" not in repr(settings(api_keys=SecretStr("a:trusted:s3cret")))
+
+
+def test_empty_checkpointer_settings_are_unset() -> None:
+    found = settings(checkpointer="", checkpoint_idle_seconds="")
+    assert (found.checkpointer, found.checkpoint_idle_seconds) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"checkpointer": "sqlite"},
+        {"checkpoint_schema": ""},
+        {"checkpoint_prefix": "a{b}"},
+        {"checkpoint_redis_seconds": 0},
+        {"checkpoint_idle_seconds": -1},
+        {"checkpoint_idle_strategy": "archive"},
+    ],
+    ids=str,
+)
+def test_checkpointer_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        settings(**wrong)
+
+
+def test_keys_of_checkpoints_are_not_printed() -> None:
+    assert "a2V5" not in repr(settings(checkpoint_keys=SecretStr("one:a2V5")))
