@@ -2,12 +2,22 @@
 
 import asyncio
 
+from checkpoints.errors import InvalidCheckpoint
 from engine.claims import CancelRequested, Ending, Run
 from engine.graphs import Graphs
 from engine.snapshots import Settled, address, settled
 
 _SHOWN = frozenset(
-    {ValueError, KeyError, TypeError, AttributeError, RuntimeError, TimeoutError, RecursionError}
+    {
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        TimeoutError,
+        RecursionError,
+        InvalidCheckpoint,
+    }
 )
 _MASK = "An internal error occurred"
 

@@ -326,6 +326,21 @@ async def test_text_that_a_database_cannot_hold_is_no_error(
     assert await client.threads.count(values={"topic": "x\ufffdy"}) == 1
 
 
+async def test_nothing_is_built_on_an_id_that_no_checkpoint_can_have(
+    raw: httpx.AsyncClient, client: LangGraphClient, tid: str
+) -> None:
+    values: Any = await client.runs.wait(tid, "work", input={"mode": "done"})
+    odd = {"checkpoint": {"checkpoint_id": "nope"}}
+    edit = {"values": {"steps": ["x"]}, "as_node": "done"}
+    response = await raw.post(f"/threads/{tid}/state", json={**edit, **odd})
+    assert response.status_code == 422
+    assert "'nope'" in response.json()["detail"]
+    asked = {"assistant_id": "work", "input": {"mode": "done"}}
+    response = await raw.post(f"/threads/{tid}/runs/wait", json={**asked, **odd})
+    assert "'nope'" in response.json()["__error__"]["message"]
+    assert (await client.threads.get_state(tid))["values"] == values
+
+
 @pytest.mark.parametrize("odd", ["a\0", "nope", "00000000-0000-0000-0000-000000000000"])
 async def test_an_id_that_no_checkpoint_has_finds_nothing(
     raw: httpx.AsyncClient, client: LangGraphClient, tid: str, odd: str
