@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis.asyncio
+from hypothesis import settings as hypothesis_settings
 
 from engine.database import Pool, open_pool
 from engine.embedded.place import Place, find_place
@@ -18,6 +19,9 @@ from engine.embedded.postgres import Postgres
 from engine.embedded.redis import Redis, find_program
 from engine.embedded.shared import Server, SharedServer
 from engine.settings import Settings
+
+hypothesis_settings.register_profile("untimed", deadline=None)  # machines differ
+hypothesis_settings.load_profile("untimed")
 
 _SWITCHES = {"FRONTDESK_EVAL_DATA", "FRONTDESK_REQUIRE_ALL"}
 
