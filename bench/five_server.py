@@ -1,4 +1,6 @@
-"""Serves the five-node graph alone: `python -m bench.five_server PORT`, on the settings of the environment.
+"""Serves the five-node graph alone: `python -m bench.five_server PORT`.
+
+The settings are those of the environment.
 
 FIRST_SECONDS and TOKENS_PER_SECOND simulate a model; without them there is none. With
 FRONTDESK_ROLE=worker it takes no requests, and PORT is not used.

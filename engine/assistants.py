@@ -9,12 +9,14 @@ from uuid import UUID
 from psycopg.rows import DictRow
 
 from engine.caller import Caller
-from engine.database import Connection, Pool, fetch_all, fetch_one, statements
+from engine.database import Pool, fetch_all, fetch_one, statements
 from engine.errors import Invalid, NotFound
 from engine.graphs import Graphs
 from engine.ids import parse_uuid, system_assistant_id
 from engine.pages import Page
 from engine.serialise import column
+
+_KNOWN = 1_000  # assistants kept in memory
 
 SORTABLE = ("assistant_id", "created_at", "updated_at", "name", "graph_id")
 
@@ -51,6 +53,7 @@ class Assistants:
         self._pool = pool
         self._graphs = graphs
         self._sql = statements("engine", "assistants.sql")
+        self._known: dict[tuple[str, UUID], Assistant] = {}
 
     async def register_graphs(self) -> None:
         """Give every graph its assistant."""
@@ -61,22 +64,32 @@ class Assistants:
 
     async def get(self, caller: Caller, assistant_id: UUID) -> Assistant:
         """Raises `NotFound`."""
+        args = {"assistant_id": assistant_id, "tenant": caller.tenant, "graphs": list(self._graphs)}
         async with self._pool.connection() as conn:
-            return await self._get(conn, caller, assistant_id)
+            if row := await fetch_one(conn, self._sql["get"], args):
+                return _assistant(row)
+        raise NotFound
 
-    async def resolve(self, conn: Connection, caller: Caller, name: str) -> Assistant:
+    async def resolve(self, caller: Caller, name: str, *, fresh: bool = False) -> Assistant:
         """The assistant with this id, or the own one of the graph with this name.
 
-        Raises `NotFound` for an unknown id, `Invalid` for an unknown name.
+        As it was when this process last read it, unless `fresh`: whoever writes with it checks its
+        version. Raises `NotFound` for an unknown id, `Invalid` for an unknown name.
         """
-        if (assistant_id := parse_uuid(name)) is not None:
-            return await self._get(conn, caller, assistant_id)
-        if name not in self._graphs:
-            raise Invalid(
-                f"Invalid assistant: '{name}'. Must be either:\n- A valid assistant UUID, or\n"
-                f"- One of the registered graphs: {', '.join(self._graphs)}"
-            )
-        return await self._get(conn, caller, system_assistant_id(name))
+        assistant_id = parse_uuid(name)
+        if assistant_id is None:
+            if name not in self._graphs:
+                raise Invalid(
+                    f"Invalid assistant: '{name}'. Must be either:\n- A valid assistant UUID, or\n"
+                    f"- One of the registered graphs: {', '.join(self._graphs)}"
+                )
+            assistant_id = system_assistant_id(name)
+        key = caller.tenant, assistant_id
+        if fresh or key not in self._known:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            self._known[key] = await self.get(caller, assistant_id)
+        return self._known[key]
 
     async def search(self, caller: Caller, query: AssistantQuery, page: Page) -> list[Assistant]:
         """Raises `NotFound` for a graph that is not served."""
@@ -90,12 +103,6 @@ class Assistants:
         async with self._pool.connection() as conn:
             row = await fetch_one(conn, self._sql["count"], self._filter(caller, query))
         return int(row["count"]) if row else 0
-
-    async def _get(self, conn: Connection, caller: Caller, assistant_id: UUID) -> Assistant:
-        args = {"assistant_id": assistant_id, "tenant": caller.tenant, "graphs": list(self._graphs)}
-        if row := await fetch_one(conn, self._sql["get"], args):
-            return _assistant(row)
-        raise NotFound
 
     def _filter(self, caller: Caller, query: AssistantQuery) -> dict[str, Any]:
         if query.graph_id is not None:

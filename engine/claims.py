@@ -4,8 +4,7 @@ At most one run of a thread is running (a unique index); every claim raises the 
 only the claim with the run's epoch can finish it and write checkpoints.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,13 +12,14 @@ from uuid import UUID
 
 from psycopg.rows import DictRow
 
-from engine.database import Connection, Pool, fetch_all, fetch_one, statements
+from engine.database import Pool, fetch_all, fetch_one, statements
 from engine.fence import Fence
 from engine.jobs import HINT, Jobs
 from engine.serialise import column
 from engine.snapshots import Settled
 
 _QUARANTINE = 3
+_GRACE_SECONDS = 1.0  # for a worker to end what was told to stop
 
 
 @dataclass(frozen=True)
@@ -84,34 +84,49 @@ class Claims:
     """What one worker process does to runs' rows."""
 
     def __init__(
-        self, pool: Pool, jobs: Jobs, fence: Fence, worker: str, lease_seconds: float
+        self,
+        pool: Pool,
+        jobs: Jobs,
+        fence: Fence,
+        worker: str,
+        lease_seconds: float,
+        tenant_runs: int | None = None,
     ) -> None:
+        """`tenant_runs`: how many runs of one tenant may be at work at a time."""
         self._pool = pool
         self._jobs = jobs
         self._fence = fence
-        self._worker = worker
-        self._lease = lease_seconds
         self._sql = statements("engine", "claims.sql")
+        self._terms = {
+            "worker": worker,
+            "lease": lease_seconds,
+            "most": tenant_runs,
+            "fence": fence.schema,
+        }
 
-    async def claim(self, conn: Connection, thread_id: UUID) -> Run | None:
-        """The thread's oldest due run, now ours, unless one is running. Needs a transaction."""
-        await conn.execute(self._sql["lock_thread"], {"thread_id": thread_id})
-        args = {"thread_id": thread_id, "worker": self._worker, "lease": self._lease}
-        row = await fetch_one(conn, self._sql["claim"], args)
-        if row is None:
-            return None
-        await self._fence.raise_to(conn, thread_id, row["epoch"])
-        return Run.of(row)
+    @property
+    def terms(self) -> Mapping[str, Any]:
+        """What a claim is made with: `worker`, `lease` in seconds, `most`, `fence`."""
+        return self._terms
 
     async def claim_on(self, thread_id: UUID) -> Run | None:
-        async with self._pool.connection() as conn, conn.transaction():
-            return await self.claim(conn, thread_id)
+        """The thread's oldest due run, now ours, unless one is running."""
+        async with self._pool.connection() as conn:
+            row = await fetch_one(conn, self._sql["claim"], {**self._terms, "thread_id": thread_id})
+        return Run.of(row) if row else None
 
     async def waiting(self, limit: int) -> list[UUID]:
-        """Threads with a due run and none running, the oldest run first."""
+        """Threads with a due run and none running, by turns between tenants."""
+        args = {**self._terms, "limit": limit}
         async with self._pool.connection() as conn:
-            rows = await fetch_all(conn, self._sql["waiting_threads"], {"limit": limit})
+            rows = await fetch_all(conn, self._sql["waiting_threads"], args)
         return [row["thread_id"] for row in rows]
+
+    async def load(self, limit: int) -> dict[str, int]:
+        """How many due runs wait, by tenant; `limit` are counted at most."""
+        async with self._pool.connection() as conn:
+            rows = await fetch_all(conn, self._sql["load"], {"limit": limit})
+        return {row["tenant"]: row["waiting"] for row in rows}
 
     async def queue(self) -> dict[str, float]:
         """How many runs wait and work, and how long the waiting have waited, in seconds."""
@@ -119,24 +134,52 @@ class Claims:
             row = await fetch_one(conn, self._sql["queue"], {})
         return dict(row or {})
 
-    async def finish(self, run: Run, ending: Ending, *, more: bool) -> Run | None:
+    async def finish(
+        self, run: Run, ending: Ending, *, more: bool, erased: bool = False
+    ) -> Run | None:
         """End the run and its thread's turn in one transaction; with `more`, claim the next run.
 
-        Raises `Superseded`, or `CancelRequested` unless the ending is that of a cancelled run.
+        `erased`: it was rolled back, so its row goes. Raises `Superseded`, or `CancelRequested`
+        unless the ending is that of a cancelled run.
         """
-        async with self._held(run) as (conn, cancel):
-            if cancel and ending.status != "interrupted":
-                raise cancel
-            error = ending.error if ending.status == "error" else None
-            args = {"run_id": run.run_id, "status": ending.status, "error": column(error)}
-            await conn.execute(self._sql["finish"], args)
-            return await self._settle(conn, run, ending, more=more)
+        args = {
+            **self._terms,
+            "run_id": run.run_id,
+            "thread_id": run.thread_id,
+            "epoch": run.epoch,
+            "erased": erased,
+            "status": ending.status,
+            "failure": column(ending.error if ending.status == "error" else None),
+            "resting": ending.thread_status,
+            "values": column(ending.state.values),
+            "interrupts": column(ending.state.interrupts),
+            "error": column(ending.error),
+        }
+        if not more:
+            args["worker"] = None
+        async with self._pool.connection() as conn:
+            ended, *following = await fetch_all(conn, self._sql["finish"], args) or (None,)
+        if ended is None:
+            raise Superseded
+        if ended["status"] == "running":
+            raise CancelRequested(ended["cancel"], ended["cancel_reason"])
+        return Run.of(following[0]) if following else None
 
-    async def erase(self, run: Run, ending: Ending, *, more: bool) -> Run | None:
-        """Like `finish`, for a run that was rolled back: its row goes. Raises `Superseded`."""
-        async with self._held(run) as (conn, _):
-            await conn.execute(self._sql["erase"], {"run_id": run.run_id})
-            return await self._settle(conn, run, ending, more=more)
+    async def renew(self, run: Run) -> Run:
+        """The run under a new epoch, so that what its graph still does is void.
+
+        Raises `Superseded`.
+        """
+        args = {"run_id": run.run_id, "thread_id": run.thread_id, "epoch": run.epoch}
+        async with self._pool.connection() as conn, conn.transaction():
+            await conn.execute(self._sql["lock_thread"], args)
+            if not await fetch_one(conn, self._sql["hold"], args):
+                raise Superseded
+            args["epoch"] = await self._fence.renew(conn, run.thread_id)
+            row = await fetch_one(conn, self._sql["renew"], args)
+        if row is None:
+            raise Superseded
+        return Run.of(row)
 
     async def hand_over(self, run: Run) -> None:
         """Give the run back unfinished, for any worker to go on with."""
@@ -148,18 +191,24 @@ class Claims:
     async def take_over(self) -> list[UUID]:
         """Give up on workers whose lease ran out: their runs wait again, or fail the third time.
 
+        So do runs that were told to stop and whose worker, blocked or paused, does not end them.
         Returns the threads whose followers should look again.
         """
         async with self._pool.connection() as conn:
-            expired = await fetch_all(conn, self._sql["expired"], {})
-        for row in expired:
-            await self._expire(row)
-        return [row["thread_id"] for row in expired]
+            lost = await fetch_all(conn, self._sql["lost"], {"grace": _GRACE_SECONDS})
+        for row in lost:
+            await self._give_up(row)
+        return [row["thread_id"] for row in lost]
 
-    async def _expire(self, row: DictRow) -> None:
-        poison = row["crashes"] + 1 >= _QUARANTINE
+    async def forget_keys(self) -> None:
+        """Delete the idempotency keys that are older than a day."""
+        async with self._pool.connection() as conn:
+            await conn.execute(self._sql["forget_keys"])
+
+    async def _give_up(self, row: DictRow) -> None:
+        poison = row["expired"] and row["crashes"] + 1 >= _QUARANTINE
         error = {"error": "WorkerLost", "message": "The run's worker died three times."}
-        args = {**row, "error": column(error)}
+        args = {**row, "error": column(error), "grace": _GRACE_SECONDS}
         async with self._pool.connection() as conn, conn.transaction():
             await conn.execute(self._sql["lock_thread"], args)
             if not await fetch_one(conn, self._sql["quarantine" if poison else "requeue"], args):
@@ -167,29 +216,3 @@ class Claims:
             if poison:
                 await conn.execute(self._sql["fail_thread"], args)
             await self._fence.renew(conn, row["thread_id"])  # nobody may claim it ever again
-
-    @asynccontextmanager
-    async def _held(self, run: Run) -> AsyncIterator[tuple[Connection, CancelRequested | None]]:
-        """A transaction that holds thread and run, and what was asked of the run meanwhile."""
-        async with self._pool.connection() as conn, conn.transaction():
-            await conn.execute(self._sql["lock_thread"], {"thread_id": run.thread_id})
-            args = {"run_id": run.run_id, "epoch": run.epoch}
-            row = await fetch_one(conn, self._sql["hold"], args)
-            if row is None:
-                raise Superseded
-            cancel = row["cancel"] and CancelRequested(row["cancel"], row["cancel_reason"])
-            yield conn, cancel
-
-    async def _settle(
-        self, conn: Connection, run: Run, ending: Ending, *, more: bool
-    ) -> Run | None:
-        args = {
-            "thread_id": run.thread_id,
-            "status": ending.thread_status,
-            "values": column(ending.state.values),
-            "interrupts": column(ending.state.interrupts),
-            "error": column(ending.error),
-        }
-        await conn.execute(self._sql["settle_thread"], args)
-        await conn.execute(self._sql["drop_temporary"], args)
-        return await self.claim(conn, run.thread_id) if more else None

@@ -1,66 +1,37 @@
--- name: lock_thread
-select thread_id from frontdesk.threads where thread_id = %(thread_id)s for no key update;
-
 -- name: claim
-with next as (
-    select run_id from frontdesk.runs
-    where thread_id = %(thread_id)s and status = 'pending' and after <= now()
-      and not exists (
-          select 1 from frontdesk.runs x
-          where x.thread_id = %(thread_id)s and x.status = 'running'
-      )
-    order by seq limit 1
-), fence as (
-    update frontdesk.threads set epoch = nextval('frontdesk.epochs'), status = 'busy'
-    where thread_id = %(thread_id)s and exists (select 1 from next)
-    returning epoch
-)
-update frontdesk.runs r
-set status = 'running', attempt = attempt + 1, epoch = fence.epoch, worker = %(worker)s,
-    lease_until = clock_timestamp() + %(lease)s * interval '1 second',
-    started_at = coalesce(started_at, now()), updated_at = now()
-from next, fence
-where r.run_id = next.run_id
-returning r.*;
+select * from frontdesk.claim(
+    %(thread_id)s, %(worker)s, %(lease)s, %(most)s, %(fence)s
+);
 
 -- name: waiting_threads
-select r.thread_id from frontdesk.runs r
-where r.status = 'pending' and r.after <= now() and not exists (
-    select 1 from frontdesk.runs x where x.thread_id = r.thread_id and x.status = 'running'
-)
-group by r.thread_id order by min(r.seq) limit %(limit)s;
+-- By turns between tenants, so that nobody's backlog is in front of everybody.
+select thread_id from (
+    select r.thread_id, r.tenant, min(r.seq) as seq,
+        row_number() over (partition by r.tenant order by min(r.seq)) as turn
+    from frontdesk.runs r
+    where r.status = 'pending' and r.after <= now() and not exists (
+        select 1 from frontdesk.runs x where x.thread_id = r.thread_id and x.status = 'running'
+    ) and (%(most)s::int is null or %(most)s > (
+        select count(*) from frontdesk.runs x where x.tenant = r.tenant and x.status = 'running'
+    ))
+    group by r.thread_id, r.tenant
+) waiting
+order by turn, seq limit %(limit)s;
+
+-- name: finish
+select * from frontdesk.finish(
+    %(run_id)s, %(thread_id)s, %(epoch)s, %(erased)s, %(status)s, %(failure)s::json,
+    %(resting)s, %(values)s::json, %(interrupts)s::json, %(error)s::json,
+    %(worker)s, %(lease)s, %(most)s, %(fence)s
+);
 
 -- name: hold
-select cancel, cancel_reason from frontdesk.runs
+select run_id from frontdesk.runs
 where run_id = %(run_id)s and epoch = %(epoch)s and status = 'running'
 for update;
 
--- name: finish
-update frontdesk.runs
-set status = %(status)s, error = %(error)s::json, worker = null, lease_until = null,
-    ended_at = now(), updated_at = now()
-where run_id = %(run_id)s;
-
--- name: settle_thread
-update frontdesk.threads t
-set status = case when exists (
-        select 1 from frontdesk.runs r
-        where r.thread_id = t.thread_id and r.status in ('pending', 'running')
-    ) then 'busy' else %(status)s end,
-    values = %(values)s::json, interrupts = %(interrupts)s::json, error = %(error)s::json,
-    updated_at = now(), state_updated_at = now()
-where thread_id = %(thread_id)s;
-
--- name: drop_temporary
-delete from frontdesk.threads t
-where thread_id = %(thread_id)s and temporary and not exists (
-    select 1 from frontdesk.runs r
-    where r.thread_id = t.thread_id and r.status in ('pending', 'running')
-)
-returning thread_id;
-
--- name: erase
-delete from frontdesk.runs where run_id = %(run_id)s;
+-- name: renew
+update frontdesk.runs set epoch = %(epoch)s where run_id = %(run_id)s returning *;
 
 -- name: hand_over
 update frontdesk.runs
@@ -73,21 +44,31 @@ update frontdesk.runs set lease_until = clock_timestamp() + %(lease)s * interval
 where run_id = any(%(runs)s) and worker = %(worker)s and status = 'running'
 returning run_id, epoch, cancel;
 
--- name: expired
-select run_id, thread_id, crashes from frontdesk.runs
-where status = 'running' and lease_until < clock_timestamp();
+-- name: lost
+-- Runs whose worker has died, or does not end what was told to stop.
+select run_id, thread_id, crashes, lease_until < clock_timestamp() as expired from frontdesk.runs
+where status = 'running' and (
+    lease_until < clock_timestamp()
+    or cancelled_at < clock_timestamp() - %(grace)s * interval '1 second'
+);
+
+-- name: lock_thread
+select thread_id from frontdesk.threads where thread_id = %(thread_id)s for no key update;
 
 -- name: requeue
 update frontdesk.runs
-set status = 'pending', crashes = crashes + 1, worker = null, lease_until = null, updated_at = now()
-where run_id = %(run_id)s and status = 'running' and lease_until < clock_timestamp()
+set status = 'pending', crashes = crashes + %(expired)s::int, worker = null, lease_until = null,
+    updated_at = now()
+where run_id = %(run_id)s and status = 'running' and (
+    lease_until < clock_timestamp()
+    or cancelled_at < clock_timestamp() - %(grace)s * interval '1 second'
+)
 returning run_id;
 
 -- name: quarantine
 update frontdesk.runs
 set status = 'error', error = %(error)s::json, crashes = crashes + 1, worker = null,
-    lease_until = null,
-    ended_at = now(), updated_at = now()
+    lease_until = null, ended_at = now(), updated_at = now()
 where run_id = %(run_id)s and status = 'running' and lease_until < clock_timestamp()
 returning run_id;
 
@@ -99,6 +80,16 @@ set status = case when exists (
     ) then 'busy' else 'error' end,
     error = %(error)s::json, updated_at = now()
 where thread_id = %(thread_id)s;
+
+-- name: forget_keys
+delete from frontdesk.idempotency where created_at < now() - interval '24 hours';
+
+-- name: load
+-- How many due runs wait, by tenant; no more are looked at than would be refused anyway.
+select tenant, count(*)::int as waiting from (
+    select tenant from frontdesk.runs where status = 'pending' and after <= now() limit %(limit)s
+) due
+group by tenant;
 
 -- name: queue
 select count(*) filter (where status = 'pending') as n_pending,

@@ -9,42 +9,64 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 from uuid import UUID
 
+from langgraph.errors import GraphDrained
+from langgraph.runtime import RunControl
 from psycopg import OperationalError
 from psycopg.rows import DictRow
 
 import checkpoints
 from engine.claims import CancelRequested, Claims, Ending, Run, Superseded
 from engine.ending import Endings
-from engine.events import Events, Writer
+from engine.events import Events
 from engine.execution import Executor
 from engine.lease import Lease
 from engine.metrics import Metrics
 from engine.serialise import dumps
+from engine.telling import Writer
 
 log = logging.getLogger(__name__)
 
 Reason = Literal["cancel", "lost", "hand_over"]
 
 _LAST_WORDS_SECONDS = 2.0
+_GRACE_SECONDS = 0.05  # for a graph to end when it is cancelled
+_KEYS_SECONDS = 600.0  # how often old idempotency keys are deleted
 
 
-@dataclass
 class _Execution:
     """A run at work, and why it was stopped if it was."""
 
-    run: Run
-    task: asyncio.Task[None]
-    reason: Reason | None = None
+    def __init__(self, run: Run, task: asyncio.Task[None], control: RunControl) -> None:
+        self.run = run
+        self.task = task
+        self.control = control
+        self.reason: Reason | None = None
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        task.add_done_callback(self._end)
 
     def stop(self, reason: Reason) -> None:
+        """Cancel it. What ignores that is left to itself: nothing it writes counts any more."""
         if self.reason is None:
             self.reason = reason
             self.task.cancel()
+            asyncio.get_running_loop().call_later(_GRACE_SECONDS, self._end)
+
+    @property
+    def drained(self) -> bool:
+        """Whether it stopped between two super-steps because this process stops."""
+        return (
+            self.task.done()
+            and not self.task.cancelled()
+            and isinstance(self.task.exception(), GraphDrained)
+        )
+
+    def _end(self, *_: object) -> None:
+        if not self.over.done():
+            self.over.set_result(None)
 
 
 class Dispatcher:
@@ -70,6 +92,8 @@ class Dispatcher:
         self._sweep_seconds = sweep_seconds
         self._taken = 0
         self._room = asyncio.Event()
+        self._turned_away = False
+        self._keys_until = 0.0
         self._stopping = False
         self._executions: dict[UUID, _Execution] = {}
         self._work: dict[UUID, asyncio.Task[None]] = {}
@@ -83,6 +107,7 @@ class Dispatcher:
     def reserve(self) -> bool:
         """Take a slot, to be given to `start` or back to `release`."""
         if self._stopping or self._taken >= self._slots:
+            self._turned_away = True
             return False
         self._taken += 1
         self.metrics.busy.set(self._taken)
@@ -91,7 +116,8 @@ class Dispatcher:
     def release(self) -> None:
         self._taken -= 1
         self.metrics.busy.set(self._taken)
-        self._room.set()  # full or not: what was turned away may wait still
+        if self._turned_away or self._claims.terms["most"]:
+            self._room.set()  # full or not: what was turned away may wait still
 
     def start(self, run: Run, by: str) -> None:
         """Execute a claimed run on a reserved slot."""
@@ -135,8 +161,13 @@ class Dispatcher:
                 continue
 
     async def drain(self, seconds: float) -> None:
-        """Claim nothing more, wait so long for what is at work, then hand the rest over."""
+        """Claim nothing more, and let what is at work come to the end of its super-step.
+
+        What needs longer than `seconds` is cut short. Whatever is not over is handed over.
+        """
         self._stopping = True
+        for execution in self._executions.values():
+            execution.control.request_drain()
         if self._work:
             await asyncio.wait(self._work.values(), timeout=seconds)
         for execution in self._executions.values():
@@ -148,8 +179,14 @@ class Dispatcher:
         for thread_id in await self._claims.take_over():
             await self._events.check(thread_id)
         if self._taken < self._slots and not self._stopping:
-            for thread_id in await self._claims.waiting(self._slots - self._taken):
+            room = self._slots - self._taken
+            waiting = await self._claims.waiting(room)
+            self._turned_away = len(waiting) == room
+            for thread_id in waiting:
                 await self._claim(thread_id, "sweep")
+        if (now := time.monotonic()) >= self._keys_until:
+            self._keys_until = now + _KEYS_SECONDS
+            await self._claims.forget_keys()
 
     async def _claim(self, thread_id: UUID, by: str) -> None:
         if not self.reserve():
@@ -183,14 +220,17 @@ class Dispatcher:
         """Execute and end a claimed run. Returns the thread's next one, claimed."""
         began = time.monotonic()
         async with self._events.write(run.thread_id, run.run_id, run.epoch or 0) as writer:
-            task = asyncio.create_task(self._executor.execute(run, writer))
-            execution = self._executions[run.run_id] = _Execution(run, task)
+            control = RunControl()
+            if self._stopping:
+                control.request_drain()
+            task = asyncio.create_task(self._executor.execute(run, writer, control))
+            execution = self._executions[run.run_id] = _Execution(run, task, control)
             if run.cancel:
                 execution.stop("cancel")
             if self._lease:
                 self._lease.hold(run.run_id)
             try:
-                await asyncio.wait({task})
+                await execution.over
                 return await self._end(execution, writer)
             except Superseded:
                 log.warning("run %s belongs to another claim now", run.run_id)
@@ -200,26 +240,51 @@ class Dispatcher:
                 if self._lease:
                     self._lease.release(run.run_id)
                 del self._executions[run.run_id]
+                self._let_go(task)
+
+    def _let_go(self, task: asyncio.Task[None]) -> None:
+        """A graph that goes on although it was cancelled keeps a slot for as long as it does."""
+
+        def gone(task: asyncio.Task[None]) -> None:
+            if not task.cancelled():
+                task.exception()  # heard, so that asyncio does not complain
+            self.release()
+
+        if not task.done():
+            self._taken += 1
+            task.add_done_callback(gone)
 
     async def _end(self, execution: _Execution, writer: Writer) -> Run | None:
         run, more = execution.run, not self._stopping
         if execution.reason == "lost":
             raise Superseded
-        if execution.reason == "hand_over":
+        if execution.reason == "hand_over" or execution.drained:
+            await writer.flush()
             await self._claims.hand_over(run)
             return None
-        ending = await self._ending(execution)
-        await writer.flush()  # before the commit lets another process write on this thread
         try:
+            if execution.reason == "cancel":
+                raise CancelRequested(run.cancel or "interrupt", run.cancel_reason or "")
+            ending = await self._ending(execution)
+            await writer.flush()  # before the commit lets another process write on this thread
             following = await self._claims.finish(run, ending, more=more)
-        except CancelRequested as request:
-            ending = await self._endings.cancelled(run, request)
-            finish = self._claims.erase if request.action == "rollback" else self._claims.finish
-            following = await finish(run, ending, more=more)
+        except CancelRequested:
+            ending, following = await self._cancelled(run, writer, more=more)
         self._announce(run, ending, writer)
         if run.kwargs["temporary"] and following is None:
             await self._endings.forget(run)
         return following
+
+    async def _cancelled(
+        self, run: Run, writer: Writer, *, more: bool
+    ) -> tuple[Ending, Run | None]:
+        """As its row says. From the new epoch on, what the graph still does is void."""
+        run = await self._claims.renew(run)
+        request = CancelRequested(run.cancel or "interrupt", run.cancel_reason or "")
+        ending = await self._endings.cancelled(run, request)
+        await writer.flush()
+        erased = request.action == "rollback"
+        return ending, await self._claims.finish(run, ending, more=more, erased=erased)
 
     async def _ending(self, execution: _Execution) -> Ending:
         task = execution.task

@@ -42,10 +42,12 @@ class Endings:
         if request.action == "rollback":
             await self._graphs.checkpointer.adelete_for_runs([str(run.run_id)])
         state = await self._state(run)
-        name = "UserRollback" if request.action == "rollback" else "UserInterrupt"
-        status = "idle" if request.action == "rollback" else "interrupted"
-        error = {"error": name, "message": str(request)}
-        return Ending("interrupted", status, Settled(status, state.values, {}), error)
+        if request.action == "rollback":
+            error = {"error": "UserRollback", "message": str(request)}
+            return Ending("interrupted", state.status, state, error)
+        error = {"error": "UserInterrupt", "message": str(request)}
+        left = Settled("interrupted", state.values, {})
+        return Ending("interrupted", "interrupted", left, error)
 
     async def forget(self, run: Run) -> None:
         """Delete the checkpoints of a thread that went with its run."""

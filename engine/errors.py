@@ -51,6 +51,10 @@ class Busy(FrontdeskError):
 class Unavailable(FrontdeskError):
     """A part that this needs cannot be reached right now: try again later."""
 
+    def __init__(self, detail: str | None = None, *, retry_after: float = 1.0) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
 
 class Refused(FrontdeskError):
     """A tool refused the call: nothing was changed."""

@@ -1,85 +1,39 @@
 """What a run tells while it works: at once to followers here, in batches to Redis for the others.
 
-Every thread has one Redis stream with ids `{epoch}-{seq}`. A claim raises the epoch, so ids rise
-across runs and attempts, and Redis itself refuses a superseded worker's entries. One channel per
-thread says that there is more to read. Without Redis only followers in this process hear more.
+Every thread has one Redis stream of batches, with ids `{epoch}-{seq of the last event}`. A claim
+raises the epoch, so ids rise across runs and attempts, and a superseded worker's batches are
+refused. One channel per thread says that there is more to read. Followers in the process that
+writes read its memory, which also stands in for Redis while that is away, and refills it.
 """
 
 import asyncio
 import logging
-from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
+from importlib.resources import files
 from typing import Any
 from uuid import UUID, uuid4
 
+import ormsgpack
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
-from engine.following import INBOX, PAGE, START, Event, Follower, Inbox, Position, parse_position
+from engine.following import START, Event, Follower, Inbox, Position, parse_position
+from engine.telling import Appended, Writer
 
 log = logging.getLogger(__name__)
 
-_BATCH_SECONDS = 0.02
 _REDIS_SECONDS = 1.0
-_REST_SECONDS = 10.0
+_REST_SECONDS = 2.0
 _KEEP_SECONDS = 3600
-_KEEP_EVENTS = 10_000
+_KEEP_BYTES = 16_000_000
+_KEEP_BATCHES = 10_000
+_PAGE = 32  # batches
+_EVENTS = 1_000
 _CANCEL = b"frontdesk:cancel"
 _CHECK = b"check"
-
-
-class Writer:
-    """Writes the events of one claim."""
-
-    def __init__(self, events: "Events", thread_id: UUID, run_id: UUID, epoch: int) -> None:
-        self._events = events
-        self._thread_id = thread_id
-        self._run_id = run_id
-        self._position: Position = (epoch, 0)
-        self._buffer: deque[Event] = deque(maxlen=_KEEP_EVENTS)
-        self._tail: deque[Event] = deque(maxlen=INBOX)
-        self._more = asyncio.Event()
-        self._closed = asyncio.Event()
-        self._flushing = asyncio.Lock()
-
-    def put(self, name: str, data: bytes) -> None:
-        self._position = (self._position[0], self._position[1] + 1)
-        event = Event(self._position, self._run_id, name, data)
-        self._events.deliver(self._thread_id, event)
-        self._buffer.append(event)
-        self._tail.append(event)
-        self._more.set()
-
-    def since(self, position: Position) -> list[Event] | None:
-        """Everything after `position`, or None when that is not all in memory."""
-        first = self._tail[0].position if self._tail else self._position
-        if position < (first[0], first[1] - 1 if self._tail else first[1]):
-            return None
-        return [event for event in self._tail if event.position > position]
-
-    async def flush(self) -> None:
-        """Return when everything put so far is in Redis, or Redis cannot be reached."""
-        async with self._flushing:
-            batch = list(self._buffer)
-            self._buffer.clear()
-            if batch:
-                await self._events.store(self._thread_id, batch)
-
-    async def keep_flushing(self) -> None:
-        """Flush at once what comes after a silence, and in batches what comes faster."""
-        while not self._closed.is_set():
-            await self._more.wait()
-            self._more.clear()
-            await self.flush()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_BATCH_SECONDS):
-                    await self._closed.wait()
-
-    def close(self) -> None:
-        self._closed.set()
-        self._more.set()
 
 
 class Events:
@@ -88,18 +42,25 @@ class Events:
     def __init__(self, redis: Redis) -> None:
         self.on_cancel: Callable[[UUID], None] = lambda _: None
         self._redis = redis
+        self._append = redis.register_script(
+            files("engine").joinpath("append.lua").read_text(encoding="utf-8")
+        )
         self._pubsub = redis.pubsub()
         self._tuning = asyncio.Lock()  # one at a time, or a first connection is opened twice
         self._me = uuid4().hex.encode()
         self._inboxes: defaultdict[UUID, set[Inbox]] = defaultdict(set)
-        self._writers: dict[UUID, Writer] = {}
+        self._subscribed: set[UUID] = set()
+        self._writers: defaultdict[UUID, list[Writer]] = defaultdict(list)
         self._down_until = 0.0
+        self.bytes_written = 0
 
     @asynccontextmanager
     async def write(self, thread_id: UUID, run_id: UUID, epoch: int) -> AsyncIterator[Writer]:
-        """For the holder of this claim; on exit everything is in Redis."""
-        writer = Writer(self, thread_id, run_id, epoch)
-        self._writers[thread_id] = writer
+        """For the holder of this claim; on exit everything is in Redis, if it can be reached."""
+        writer = Writer(
+            run_id, epoch, partial(self._store, thread_id), partial(self._wake, thread_id)
+        )
+        self._writers[thread_id].append(writer)
         flusher = asyncio.create_task(writer.keep_flushing())
         try:
             yield writer
@@ -107,72 +68,60 @@ class Events:
             writer.close()  # not cancelled: a cancelled Redis command may swallow it
             await flusher
             await writer.flush()
-            if self._writers.get(thread_id) is writer:
-                del self._writers[thread_id]
+            if not self._inboxes.get(thread_id):
+                self._drop(thread_id)
+            elif thread_id not in self._subscribed:  # what comes next may come from elsewhere
+                await self._subscribe(thread_id)
 
     @asynccontextmanager
-    async def follow(
-        self, thread_id: UUID, position: Position, *, replay: bool
-    ) -> AsyncIterator[Follower]:
-        """Events after `position`: the ones there have been with `replay`, else new ones only."""
+    async def follow(self, thread_id: UUID, position: Position) -> AsyncIterator[Follower]:
+        """Events after `position`, past ones too."""
         inbox = Inbox()
         self._inboxes[thread_id].add(inbox)
-        if replay:
-            writer = self._writers.get(thread_id)
-            known = writer.since(position) if writer else None
-            inbox.behind = known is None
-            inbox.events.extend(known or ())
-        inbox.check = thread_id not in self._writers  # it may have ended before we came
+        here = self._writing(thread_id) is not None
+        inbox.check = not here  # it may have ended before we came
         try:
-            if len(self._inboxes[thread_id]) == 1:
-                async with self._tuning:
-                    await self._try(self._pubsub.subscribe(_channel(thread_id)))
+            if not here and thread_id not in self._subscribed:
+                await self._subscribe(thread_id)
             yield Follower(partial(self.read, thread_id), inbox, position)
         finally:
             self._inboxes[thread_id].discard(inbox)
             if not self._inboxes[thread_id]:
                 del self._inboxes[thread_id]
-                async with self._tuning:
-                    await self._try(self._pubsub.unsubscribe(_channel(thread_id)))
+                if not self._writing(thread_id):
+                    self._drop(thread_id)
+                if thread_id in self._subscribed:
+                    await self._unsubscribe(thread_id)
 
     async def last(self, thread_id: UUID) -> Position:
         """Where the thread's events end now."""
-        await self._flush(thread_id)
+        if writer := self._writing(thread_id):
+            return writer.position
         rows = await self._try(self._redis.xrevrange(_stream(thread_id), count=1))
         return (parse_position(rows[0][0].decode()) or START) if rows else START
 
-    async def read(self, thread_id: UUID, position: Position) -> list[Event]:
-        """What Redis remembers after `position`, a page at most."""
-        await self._flush(thread_id)
+    async def read(self, thread_id: UUID, position: Position) -> tuple[Sequence[Event], bool]:
+        """Some of what is known after `position`, and whether there may be more."""
+        writers = self._writers.get(thread_id, ())
+        for writer in writers:
+            known = writer.after(position)
+            if known or (known is not None and not writer.closed):
+                return known[:_EVENTS], len(known) > _EVENTS
+        for writer in writers:
+            await writer.flush()
         first = f"({position[0]}-{position[1]}"
-        rows = await self._try(self._redis.xrange(_stream(thread_id), min=first, count=PAGE))
-        return [_event(key, fields) for key, fields in rows or ()]
-
-    def deliver(self, thread_id: UUID, event: Event) -> None:
-        for inbox in self._inboxes.get(thread_id, ()):
-            inbox.push(event)
-
-    async def store(self, thread_id: UUID, batch: list[Event]) -> None:
-        """Append to the thread's stream. A newer epoch there refuses it, which is the fence."""
-        pipe = self._redis.pipeline(transaction=False)
-        key = _stream(thread_id)
-        for event in batch:
-            fields: dict[Any, Any] = {
-                "run": event.run_id.hex,
-                "name": event.name,
-                "data": event.data,
-            }
-            pipe.xadd(key, fields, id=event.id, maxlen=_KEEP_EVENTS, approximate=True)
-        pipe.expire(key, _KEEP_SECONDS)
-        pipe.publish(_channel(thread_id), self._me)
-        results = await self._try(pipe.execute(raise_on_error=False))
-        if any(isinstance(result, ResponseError) for result in results or ()):
-            log.warning("events of a superseded claim on thread %s were refused", thread_id)
-            await self.check(thread_id)
+        rows = await self._try(self._redis.xrange(_stream(thread_id), min=first, count=_PAGE))
+        events = [event for key, fields in rows or () for event in _unpack(key, fields[b"b"])]
+        if events := [event for event in events if event.position > position]:
+            return events, len(rows) == _PAGE
+        for writer in writers:  # what Redis has lost or never got
+            if writer.epoch > position[0] and (tail := writer.tail()):
+                return tail, True
+        return (), False
 
     async def check(self, thread_id: UUID) -> None:
         """Tell followers everywhere to look at the runs' rows again."""
-        self._nudge(thread_id, behind=False, check=True)
+        self._nudge(thread_id, check=True)
         await self._try(self._redis.publish(_channel(thread_id), _CHECK))
 
     async def cancel(self, run_id: UUID) -> None:
@@ -182,7 +131,7 @@ class Events:
 
     async def forget(self, thread_id: UUID) -> None:
         """Delete what Redis remembers of a thread that is gone."""
-        await self._try(self._redis.delete(_stream(thread_id)))
+        await self._try(self._redis.delete(_stream(thread_id), _size(thread_id)))
         await self.check(thread_id)
 
     async def listen(self) -> None:
@@ -196,9 +145,62 @@ class Events:
             except (RedisError, OSError) as error:
                 log.warning("Redis cannot be heard (%s): trying again", error)
                 await asyncio.sleep(1)
+                for thread_id in list(self._inboxes):  # something may have been said meanwhile
+                    self._nudge(thread_id, behind=True, check=True)
+
+    def dismiss(self) -> None:
+        """End all following here: this process stops, and another goes on."""
+        for thread_id in list(self._inboxes):
+            self._nudge(thread_id, closed=True)
 
     async def close(self) -> None:
         await self._pubsub.aclose()  # type: ignore[no-untyped-call]
+
+    def _writing(self, thread_id: UUID) -> Writer | None:
+        writers = self._writers.get(thread_id)
+        return writers[-1] if writers and not writers[-1].closed else None
+
+    def _drop(self, thread_id: UUID) -> None:
+        self._writers.pop(thread_id, None)
+
+    def _wake(self, thread_id: UUID) -> None:
+        for inbox in self._inboxes.get(thread_id, ()):
+            inbox.behind = True
+            inbox.wake.set()
+
+    async def _store(self, thread_id: UUID, before: int, batch: Sequence[Event]) -> Appended | None:
+        data = ormsgpack.packb(
+            [(event.position[1], event.run_id.bytes, event.name, event.data) for event in batch]
+        )
+        epoch, seq = batch[-1].position
+        channel = _channel(thread_id)
+        limits = _KEEP_BYTES, _KEEP_BATCHES, _KEEP_SECONDS
+        answer = await self._try(
+            self._append(
+                keys=[_stream(thread_id), _size(thread_id)],
+                args=[epoch, before, seq, data, *limits, channel, self._me],
+            )
+        )
+        if answer is None:
+            return None
+        outcome, there, listeners = answer
+        if outcome == 1:
+            self.bytes_written += len(data)
+        if outcome == -1:
+            log.warning("events of a superseded claim on thread %s were refused", thread_id)
+            await self.check(thread_id)
+        return Appended(refused=outcome == -1, seq=there, listeners=listeners)
+
+    async def _subscribe(self, thread_id: UUID) -> None:
+        self._subscribed.add(thread_id)
+        async with self._tuning:
+            await self._try(self._pubsub.subscribe(_channel(thread_id)))
+
+    async def _unsubscribe(self, thread_id: UUID) -> None:
+        self._subscribed.discard(thread_id)
+        async with self._tuning:
+            if thread_id not in self._subscribed:
+                await self._try(self._pubsub.unsubscribe(_channel(thread_id)))
 
     def _hear(self, kind: str, channel: bytes, data: Any) -> None:
         if channel == _CANCEL:
@@ -207,17 +209,13 @@ class Events:
             return
         thread_id = UUID(channel.rpartition(b":")[2].decode())
         if kind == "subscribe":  # something may have been said before we could hear
-            self._nudge(thread_id, behind=thread_id not in self._writers, check=False)
+            self._nudge(thread_id, behind=True)
         elif kind == "message" and data != self._me:
             self._nudge(thread_id, behind=data != _CHECK, check=data == _CHECK)
 
-    def _nudge(self, thread_id: UUID, *, behind: bool, check: bool) -> None:
+    def _nudge(self, thread_id: UUID, **what: bool) -> None:
         for inbox in self._inboxes.get(thread_id, ()):
-            inbox.nudge(behind=behind, check=check)
-
-    async def _flush(self, thread_id: UUID) -> None:
-        if writer := self._writers.get(thread_id):
-            await writer.flush()
+            inbox.nudge(**what)
 
     async def _try(self, command: Any) -> Any:
         """The answer, or None while Redis is away: events are worth no error."""
@@ -230,22 +228,25 @@ class Events:
                 return await command
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("Redis is away, events stay in this process: %s", error)
-            self._down_until = now + _REST_SECONDS
+            self._down_until = asyncio.get_running_loop().time() + _REST_SECONDS
             return None
 
 
 def _stream(thread_id: UUID) -> str:
-    return f"frontdesk:events:{thread_id}"
+    return f"frontdesk:events:{{{thread_id}}}"
+
+
+def _size(thread_id: UUID) -> str:
+    return f"frontdesk:events:{{{thread_id}}}:bytes"
 
 
 def _channel(thread_id: UUID) -> str:
     return f"frontdesk:thread:{thread_id}"
 
 
-def _event(key: bytes, fields: dict[bytes, bytes]) -> Event:
-    return Event(
-        parse_position(key.decode()) or START,
-        UUID(fields[b"run"].decode()),
-        fields[b"name"].decode(),
-        fields[b"data"],
-    )
+def _unpack(key: bytes, data: bytes) -> list[Event]:
+    position = parse_position(key.decode()) or START
+    return [
+        Event((position[0], seq), UUID(bytes=run_id), name, payload)
+        for seq, run_id, name, payload in ormsgpack.unpackb(data)
+    ]

@@ -5,15 +5,16 @@ from importlib.metadata import version
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.runtime import RunControl
 from langgraph.types import Command, Send, StreamMode
 
 from engine.claims import Run
-from engine.events import Writer
 from engine.fence import fenced
 from engine.graphs import Graphs
 from engine.payloads import Partials, shape
 from engine.serialise import dumps
 from engine.snapshots import address
+from engine.telling import Writer
 
 Json = dict[str, Any]
 
@@ -38,12 +39,15 @@ class Executor:
     def __init__(self, graphs: Graphs) -> None:
         self._graphs = graphs
 
-    async def execute(self, run: Run, writer: Writer) -> None:
-        """Go on where the thread's checkpoints end. What the graph raises passes through."""
+    async def execute(self, run: Run, writer: Writer, control: RunControl) -> None:
+        """Go on where the thread's checkpoints end. What the graph raises passes through.
+
+        `GraphDrained` when it stopped at the end of a super-step, as `control` asked.
+        """
         writer.put("metadata", dumps({"run_id": str(run.run_id), "attempt": run.attempt}))
         modes = run.kwargs["stream_mode"]
         partials = Partials() if "messages" in modes and "messages-tuple" not in modes else None
-        async for part in self._stream(run):
+        async for part in self._stream(run, control):
             namespace, mode, data = part if run.kwargs["subgraphs"] else ((), *part)
             suffix = "".join(f"|{part}" for part in namespace)
             if mode == "messages" and partials:
@@ -52,7 +56,7 @@ class Executor:
             else:
                 writer.put(mode + suffix, dumps(shape(mode, data)))
 
-    async def _stream(self, run: Run) -> AsyncIterator[Any]:
+    async def _stream(self, run: Run, control: RunControl) -> AsyncIterator[Any]:
         asked = run.kwargs
         resumed = run.attempt > 1 and await self._has_begun(run)
         modes = {NATIVE[mode] for mode in asked["stream_mode"] if mode in NATIVE} or {"values"}
@@ -65,6 +69,7 @@ class Executor:
             interrupt_after=asked["interrupt_after"],
             durability=asked["durability"],
             subgraphs=asked["subgraphs"],
+            control=control,
         )
         async for part in stream:
             yield part

@@ -24,7 +24,7 @@ class Fence:
     """
 
     def __init__(self, schema: str | None) -> None:
-        self._schema = schema
+        self.schema = schema
         self._sql = statements("engine", "fence.sql")
 
     async def raise_to(self, conn: Connection, thread_id: UUID, epoch: int) -> None:
@@ -32,8 +32,8 @@ class Fence:
 
         It waits for saves under way: at most one thread in a transaction, and its row locked first.
         """
-        if self._schema is not None:
-            schema = Identifier(self._schema).as_string().replace("%", "%%")
+        if self.schema is not None:
+            schema = Identifier(self.schema).as_string().replace("%", "%%")
             sql = self._sql["fence"].replace("{schema}", schema)
             await conn.execute(sql, {"thread_id": thread_id, "epoch": epoch})
 
@@ -48,7 +48,7 @@ class Fence:
         self, checkpointer: BaseCheckpointSaver[Any], thread_id: UUID, epoch: int
     ) -> None:
         """After the commit: let checkpoints in Redis alone know, if nobody is going to read."""
-        if self._schema is None:
+        if self.schema is None:
             with suppress(CheckpointError):  # what cannot be read can still be fenced
                 await checkpointer.aget_tuple(fenced(address(thread_id), epoch))
 

@@ -1,8 +1,7 @@
 """One thread's events in order, each once, from memory or from Redis."""
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,11 +9,9 @@ Position = tuple[int, int]
 """Epoch and number: where an event stands among all events of its thread."""
 
 START: Position = (0, 0)
-PAGE = 500
-INBOX = 2_000  # a follower slower than this reads from Redis instead
 
-Read = Callable[[Position], Awaitable[list["Event"]]]
-"""A page of what Redis remembers after a position."""
+Read = Callable[[Position], Awaitable[tuple[Sequence["Event"], bool]]]
+"""Some of what there is after a position, and whether there may be more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,68 +40,58 @@ def behind_epoch(epoch: int) -> Position:
 
 
 class Inbox:
-    """What has reached one follower and was not read yet."""
+    """What a follower was told since it last looked. It holds no events, so a slow reader costs
+    nobody memory: it reads where they are kept.
+    """
 
     def __init__(self) -> None:
-        self.events: deque[Event] = deque()
         self.wake = asyncio.Event()
-        self.behind = False  # Redis has more
-        self.check = False  # the run's row has changed
+        self.behind = True  # there may be more to read
+        self.check = False  # the run's row may have changed
+        self.closed = False  # this process stops
 
-    def push(self, event: Event) -> None:
-        if len(self.events) >= INBOX:
-            self.events.clear()
-            self.behind = True
-        self.events.append(event)
-        self.wake.set()
-
-    def nudge(self, *, behind: bool, check: bool) -> None:
+    def nudge(self, *, behind: bool = False, check: bool = False, closed: bool = False) -> None:
         self.behind |= behind
         self.check |= check
+        self.closed |= closed
         self.wake.set()
 
 
 class Follower:
-    """Reads one thread's events in order, each once, from memory or from Redis."""
+    """Reads one thread's events."""
 
     def __init__(self, read: Read, inbox: Inbox, position: Position) -> None:
         self._read = read
         self._inbox = inbox
-        self._page: deque[Event] = deque()
         self.position = position
 
+    @property
+    def closed(self) -> bool:
+        """Whether this process stops, so that the reader has to go on elsewhere."""
+        return self._inbox.closed
+
     def look_again(self) -> None:
-        """Read what Redis has, even if nobody said that there is more."""
+        """Read what there is, even if nobody said that there is more."""
         self._inbox.behind = True
 
-    async def next(self, seconds: float) -> Event | None:
-        """The next event; None after that many seconds, or when a run's row has changed."""
+    async def next(self, seconds: float) -> Sequence[Event]:
+        """The next events; none after that many seconds, or when a run's row may have changed."""
         inbox = self._inbox
         while True:
-            if event := self._take(self._page):
-                return event
             if inbox.behind:
                 inbox.behind = False
-                page = await self._read(self.position)
-                inbox.behind |= len(page) == PAGE
-                self._page.extend(page)
+                events, more = await self._read(self.position)
+                inbox.behind |= more
+                if events:
+                    self.position = events[-1].position
+                    return events
                 continue
-            if event := self._take(inbox.events):
-                return event
-            if inbox.check:
+            if inbox.check or inbox.closed:
                 inbox.check = False
-                return None
+                return ()
             inbox.wake.clear()
             try:
                 async with asyncio.timeout(seconds):
                     await inbox.wake.wait()
             except TimeoutError:
-                return None
-
-    def _take(self, source: deque[Event]) -> Event | None:
-        while source:
-            event = source.popleft()
-            if event.position > self.position:
-                self.position = event.position
-                return event
-        return None
+                return ()

@@ -3,24 +3,29 @@
 Whoever decides about a thread's runs holds the thread's row, so decisions queue up per thread.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 from uuid import UUID
 
+from psycopg import DatabaseError
+from psycopg.rows import DictRow
+
 from engine import config
+from engine.admission import Admission
 from engine.assistants import Assistant, Assistants
 from engine.caller import Caller
 from engine.claims import Claims, Run
-from engine.database import Connection, Pool, fetch_all, fetch_one, statements
+from engine.database import Pool, fetch_all, fetch_one, statements
 from engine.dispatch import Dispatcher
-from engine.errors import Conflict, Forbidden, NotFound
+from engine.errors import Conflict, Forbidden, FrontdeskError, Invalid, NotFound
 from engine.events import Events
 from engine.graphs import Graphs
 from engine.ids import new_id
 from engine.jobs import HINT, Jobs
-from engine.serialise import column
-from engine.threads import Thread, Threads
+from engine.serialise import column, dumps
+from engine.threads import Threads
 
 Strategy = Literal["reject", "enqueue", "interrupt", "rollback"]
 Action = Literal["interrupt", "rollback"]
@@ -29,6 +34,11 @@ _MISSING = "Thread or assistant not found."
 _BUSY = (
     "Thread is already running a task. Wait for it to finish or choose a different multitask "
     "strategy."
+)
+_REUSED = "This Idempotency-Key was used for another request within the last 24 hours."
+_GONE = (
+    "The run that this Idempotency-Key made is gone: it was rolled back or deleted, or its thread "
+    "was. Use a new key to ask again."
 )
 _OVER = (
     "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the runs "
@@ -59,7 +69,8 @@ class RunRequest:
     temporary: bool = False
     after_seconds: float = 0.0
     durability: Literal["sync", "async", "exit"] = "async"
-    request_id: str = ""
+    request_id: str = field(default="", compare=False)
+    idempotency_key: str | None = field(default=None, compare=False)
 
 
 class Runs:
@@ -75,6 +86,7 @@ class Runs:
         graphs: Graphs,
         claims: Claims,
         dispatcher: Dispatcher,
+        admission: Admission,
     ) -> None:
         self._pool = pool
         self._jobs = jobs
@@ -84,37 +96,32 @@ class Runs:
         self._graphs = graphs
         self._claims = claims
         self._dispatcher = dispatcher
+        self._admission = admission
         self._sql = statements("engine", "runs.sql")
 
-    async def create(self, caller: Caller, thread_id: UUID, request: RunRequest) -> Run:
+    async def create(self, caller: Caller, thread_id: UUID | None, request: RunRequest) -> Run:
         """Write the run down and see that a worker takes it: this process if it has room.
 
-        Raises `NotFound`, `Invalid`, `BadRequest`, or `Conflict` when the strategy is to reject.
+        Without a thread it gets one of its own. A request that was made before with the same
+        `idempotency_key` returns the run it made then. Raises `NotFound`, `Invalid`, `BadRequest`,
+        `Conflict` when the strategy is to reject, or `Busy` and `Unavailable` under overload.
         """
         command = request.command or {}
         if not caller.trusted and (command.get("update") or command.get("goto")):
             raise Forbidden("A public key may resume a run, but not edit its state.")
+        self._admission.work()
         room = request.after_seconds <= 0 and self._dispatcher.reserve()
         claimed: Run | None = None
         try:
-            async with self._pool.connection() as conn, conn.transaction():
-                assistant = await self._assistant(conn, caller, request)
-                thread = await self._thread(conn, caller, thread_id, request)
-                stopped = await self._give_way(conn, thread, request.multitask_strategy)
-                run = await self._insert(conn, caller, thread, assistant, request)
-                if room:
-                    claimed = await self._claims.claim(conn, thread.thread_id)
-                elif request.after_seconds <= 0:
-                    await self._jobs.defer(conn, HINT, thread_id=str(thread.thread_id))
-        except BaseException:
-            claimed = None  # the transaction took the claim with it
-            raise
+            if not room:
+                await self._admission.queue(caller.tenant)
+            told, run, claimed = await self._ask(caller, thread_id, request, claim=room)
         finally:
             if claimed:
                 self._dispatcher.start(claimed, "request")
             elif room:
                 self._dispatcher.release()
-        await self._tell(thread.thread_id, stopped)
+        await self._tell(run.thread_id, told)
         return run
 
     async def get(self, caller: Caller, thread_id: UUID | None, run_id: UUID) -> Run:
@@ -153,9 +160,11 @@ class Runs:
             args = {"run_id": run_id, "thread_id": thread_id, "tenant": caller.tenant}
             if not await fetch_one(conn, self._sql["get"], args):
                 raise NotFound("No runs found to cancel.")
-            if not await self._stop(conn, thread_id, run_id, action, reason):
+            args |= {"action": action, "reason": reason}
+            told = await fetch_all(conn, self._sql["stop"], args)
+            if not told:
                 raise NotFound(_OVER)
-        await self._tell(thread_id, [run_id])
+        await self._tell(thread_id, told)
 
     async def delete(self, caller: Caller, thread_id: UUID, run_id: UUID) -> None:
         """Remove the run and its checkpoints; a running one is rolled back. Raises `NotFound`."""
@@ -167,96 +176,82 @@ class Runs:
             await conn.execute(self._sql["delete"], {"run_id": run_id})
         await self._graphs.checkpointer.adelete_for_runs([str(run_id)])
 
-    async def _assistant(self, conn: Connection, caller: Caller, request: RunRequest) -> Assistant:
+    async def _ask(
+        self, caller: Caller, thread_id: UUID | None, request: RunRequest, *, claim: bool
+    ) -> tuple[list[DictRow], Run, Run | None]:
+        """As one statement, again when the assistant has changed since this process read it."""
+        for fresh in (False, True):
+            args = await self._args(caller, thread_id, request, fresh=fresh)
+            try:
+                rows = await self._write(args, claim=claim, hint=request.after_seconds <= 0)
+            except DatabaseError as error:
+                if error.sqlstate == _STALE and not fresh:
+                    continue
+                if refusal := _REFUSALS.get(error.sqlstate or ""):
+                    kind, message = refusal
+                    raise kind(message) from error
+                raise
+            return _sorted(rows, args["run_id"])
+        raise NotFound(_MISSING)
+
+    async def _args(
+        self, caller: Caller, thread_id: UUID | None, request: RunRequest, *, fresh: bool
+    ) -> dict[str, Any]:
+        assistant = await self._assistant(caller, request, fresh=fresh)
+        run_id, given = new_id(), thread_id
+        thread_id = thread_id or new_id()
+        merged, context = config.merge(assistant, request.config, request.context)
+        self._graphs.context(assistant.graph_id, context)
+        ours = config.server_keys(
+            caller, assistant, thread_id=thread_id, run_id=run_id, request_id=request.request_id
+        )
+        asked = self._admitted(assistant.graph_id, request)
+        pointer = config.pointer(request.config, request.checkpoint)
+        configured = {**merged, "configurable": {**merged["configurable"], **pointer, **ours}}
+        return {
+            **self._claims.terms,
+            "run_id": run_id,
+            "thread_id": thread_id,
+            "tenant": caller.tenant,
+            "owner": caller.identity,
+            "make_thread": request.create_thread,
+            "temporary": request.temporary,
+            "assistant_id": assistant.assistant_id,
+            "version": assistant.version,
+            "graph_id": assistant.graph_id,
+            "multitask_strategy": request.multitask_strategy,
+            "base_metadata": column(assistant.metadata),
+            "own_metadata": column(request.metadata),
+            "merged": column(merged),
+            "kwargs": column(_kwargs(asked, configured, context)),
+            "delay": max(0.0, float(request.after_seconds)),
+            "key": request.idempotency_key,
+            "digest": _digest(given, request) if request.idempotency_key else None,
+        }
+
+    async def _assistant(self, caller: Caller, request: RunRequest, *, fresh: bool) -> Assistant:
         try:
-            return await self._assistants.resolve(conn, caller, request.assistant_id)
+            return await self._assistants.resolve(caller, request.assistant_id, fresh=fresh)
         except NotFound as error:
             raise NotFound(_MISSING) from error
 
-    async def _thread(
-        self, conn: Connection, caller: Caller, thread_id: UUID, request: RunRequest
-    ) -> Thread:
-        """The thread, held until the transaction ends; made when the request says so."""
-        thread = None
-        if request.create_thread:
-            thread = await self._threads.insert(
-                conn, caller, thread_id, temporary=request.temporary
-            )
-        thread = thread or await self._threads.lock(conn, caller, thread_id)
-        if thread is None:
-            raise NotFound(_MISSING)
-        return thread
+    async def _write(self, args: Mapping[str, Any], *, claim: bool, hint: bool) -> list[DictRow]:
+        async with self._pool.connection() as conn:
+            if claim:
+                return await fetch_all(conn, self._sql["ask"], args)
+            async with conn.transaction():
+                rows = await fetch_all(conn, self._sql["ask"], {**args, "worker": None})
+                if hint:
+                    await self._jobs.defer(conn, HINT, thread_id=str(args["thread_id"]))
+                return rows
 
-    async def _give_way(self, conn: Connection, thread: Thread, strategy: Strategy) -> list[UUID]:
-        """Apply the strategy to the runs before this one; returns those that were stopped."""
-        if strategy == "enqueue":
-            return []
-        active = await fetch_all(conn, self._sql["active"], {"thread_id": thread.thread_id})
-        if active and strategy == "reject":
-            raise Conflict(_BUSY)
-        reason = f"{strategy} requested by a newer run on the thread"
-        for row in active:
-            await self._stop(conn, thread.thread_id, row["run_id"], strategy, reason)
-        return [row["run_id"] for row in active]
-
-    async def _stop(
-        self, conn: Connection, thread_id: UUID, run_id: UUID, action: str, reason: str
-    ) -> bool:
-        """Mark the run as stopped; a pending one is over at once. The worker does the rest."""
-        args = {"run_id": run_id, "thread_id": thread_id, "action": action, "reason": reason}
-        row = await fetch_one(conn, self._sql["request_cancel"], args)
-        if row and row["status"] == "pending":
-            name = "delete" if action == "rollback" else "end_pending"
-            await conn.execute(self._sql[name], args)
-            await conn.execute(self._sql["release_thread"], args)
-            if action == "rollback":  # a worker that was lost may have begun it
-                await self._graphs.checkpointer.adelete_for_runs([str(run_id)])
-        return row is not None
-
-    async def _tell(self, thread_id: UUID, stopped: Sequence[UUID]) -> None:
-        for run_id in stopped:
-            await self._events.cancel(run_id)
-        if stopped:
+    async def _tell(self, thread_id: UUID, told: Sequence[DictRow]) -> None:
+        """Let the workers and followers of runs that were told to stop know."""
+        for row in told:
+            if row["status"] == "running":
+                await self._events.cancel(row["run_id"])
+        if told:
             await self._events.check(thread_id)
-
-    async def _insert(
-        self,
-        conn: Connection,
-        caller: Caller,
-        thread: Thread,
-        assistant: Assistant,
-        request: RunRequest,
-    ) -> Run:
-        run_id = new_id()
-        merged, context = config.merge(assistant, request.config, request.context)
-        self._graphs.context(assistant.graph_id, context)
-        metadata = config.metadata(assistant, thread.metadata, request.metadata)
-        ours = config.server_keys(
-            caller,
-            assistant,
-            thread_id=thread.thread_id,
-            run_id=run_id,
-            request_id=request.request_id,
-        )
-        request = self._admitted(assistant.graph_id, request)
-        pointer = config.pointer(request.config, request.checkpoint)
-        asked = {**merged, "configurable": {**merged["configurable"], **pointer, **ours}}
-        args = {
-            "run_id": run_id,
-            "thread_id": thread.thread_id,
-            "assistant_id": assistant.assistant_id,
-            "graph_id": assistant.graph_id,
-            "since": thread.epoch,
-            "multitask_strategy": request.multitask_strategy,
-            "metadata": column(metadata),
-            "kwargs": column(_kwargs(request, asked, context)),
-            "delay": max(0.0, request.after_seconds),
-        }
-        (row,) = await fetch_all(conn, self._sql["insert"], args)
-        first = {"graph_id": assistant.graph_id, "assistant_id": str(assistant.assistant_id)}
-        args |= {"metadata": column(first), "config": column(merged)}
-        await conn.execute(self._sql["occupy_thread"], args)
-        return Run.of(row)
 
     def _admitted(self, graph_id: str, request: RunRequest) -> RunRequest:
         """The request as its graph's door lets it in: that is what is stored."""
@@ -264,6 +259,35 @@ class Runs:
         if admit is None:
             return request
         return replace(request, input=admit(request.input), command=admit(request.command))
+
+
+_STALE = "FD001"
+_REFUSALS: Mapping[str, tuple[type[FrontdeskError], str]] = {
+    "FD404": (NotFound, _MISSING),
+    "FD409": (Conflict, _BUSY),
+    "FD422": (Invalid, _REUSED),
+}
+
+
+def _sorted(rows: list[DictRow], run_id: UUID) -> tuple[list[DictRow], Run, Run | None]:
+    """Those told to stop, the run that was asked for, and the one that was claimed.
+
+    Raises `Conflict` when the run of an idempotency key is gone.
+    """
+    at = next((n for n, row in enumerate(rows) if row["run_id"] == run_id), None)
+    if at is None:
+        if not rows:
+            raise Conflict(_GONE)
+        return [], Run.of(rows[0]), None
+    run, claimed = Run.of(rows[at]), Run.of(rows[-1]) if len(rows) > at + 1 else None
+    if claimed and claimed.run_id == run_id:
+        run = replace(run, epoch=claimed.epoch)
+    return rows[:at], run, claimed
+
+
+def _digest(thread_id: UUID | None, request: RunRequest) -> str:
+    asked = {one.name: getattr(request, one.name) for one in fields(request) if one.compare}
+    return hashlib.sha256(dumps([thread_id, asked])).hexdigest()
 
 
 def _kwargs(

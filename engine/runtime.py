@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from langgraph.graph.state import StateGraph
 
+from engine.admission import Admission, Limits
 from engine.assistants import Assistants
 from engine.checkpointing import kind, open_checkpointer
 from engine.claims import Claims
@@ -78,9 +79,11 @@ async def open_engine(
         events, compiled = Events(servers.redis), Graphs(graphs, checkpointer, admit)
         stack.push_async_callback(events.close)
         worker = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
-        claims = Claims(pool, jobs, fence, worker, settings.lease_seconds)
+        claims = Claims(pool, jobs, fence, worker, settings.lease_seconds, settings.tenant_runs)
         dispatcher = _dispatcher(settings, claims, compiled, events)
-        engine = _engine(pool, jobs, events, compiled, fence, claims, dispatcher)
+        limits = Limits(settings.max_waiting, settings.tenant_max_waiting, settings.max_lag_seconds)
+        admission = Admission(claims, limits, lambda: 0.0)
+        engine = _engine(pool, jobs, events, compiled, fence, claims, dispatcher, admission)
         await engine.assistants.register_graphs()
         await stack.enter_async_context(_in_background(events.listen()))
         if settings.role != "api":
@@ -111,10 +114,11 @@ def _engine(
     fence: Fence,
     claims: Claims,
     dispatcher: Dispatcher,
+    admission: Admission,
 ) -> Engine:
     assistants = Assistants(pool, graphs)
     threads = Threads(pool, events, graphs.checkpointer, fence)
-    runs = Runs(pool, jobs, events, threads, assistants, graphs, claims, dispatcher)
+    runs = Runs(pool, jobs, events, threads, assistants, graphs, claims, dispatcher, admission)
     return Engine(
         assistants=assistants,
         threads=threads,

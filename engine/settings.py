@@ -103,7 +103,19 @@ class Settings(BaseSettings):
     dense_weight: float = Field(
         0.7, ge=0, le=1, description="Weight of meaning against words when passages are ranked."
     )
-    slots: int = Field(16, ge=1, description="Runs one process executes at a time.")
+    slots: int = Field(64, ge=1, description="Runs one process executes at a time.")
+    tenant_runs: int | None = Field(
+        None, ge=1, description="Runs of one tenant at work at a time, in all processes."
+    )
+    max_waiting: int = Field(
+        1_000, ge=1, description="Runs that may wait for a slot; more are answered with 429."
+    )
+    tenant_max_waiting: int | None = Field(None, ge=1, description="The same for one tenant.")
+    max_lag_seconds: float = Field(
+        1.0,
+        gt=0,
+        description="While the event loop is later, runs are answered with 503.",
+    )
     lease_seconds: float = Field(
         3.0, gt=0, description="After so long without a beat a run is taken over."
     )
@@ -124,6 +136,8 @@ class Settings(BaseSettings):
         "openai_base_url",
         "checkpointer",
         "checkpoint_idle_seconds",
+        "tenant_runs",
+        "tenant_max_waiting",
         mode="before",
     )
     @classmethod

@@ -1,63 +1,84 @@
 """Watching runs: their events as they come, or only what comes out in the end."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
 from engine.caller import Caller
 from engine.claims import Run
-from engine.errors import NotFound
+from engine.errors import NotFound, Unavailable
 from engine.events import Events
-from engine.following import Event, Position, behind_epoch, parse_position
+from engine.following import Event, Follower, Position, behind_epoch, parse_position
 from engine.runs import Runs
 from engine.serialise import dumps
 from engine.threads import Threads
 
-_LOOK_SECONDS = 5.0  # how often the row is read while nothing is heard
+BEAT_SECONDS = 4.5
+_LAST_WORDS_SECONDS = 0.08  # what a run that was told to stop may still say
+_AFTER_ALL = 2**53  # a number behind that of every event of its epoch
+
+Batches = AsyncIterator[Sequence[Event]]
+"""Events in order, as many at once as there are; none to say that the run is silent."""
 
 
 class Watch:
-    """Follows runs wherever they are executed."""
+    """Follows runs wherever they are executed.
+
+    A stream ends with the run's `end`; without one when the process stops, or when the run is gone.
+    """
 
     def __init__(self, runs: Runs, threads: Threads, events: Events) -> None:
         self._runs = runs
         self._threads = threads
         self._events = events
 
-    def from_start(self, caller: Caller, run: Run) -> AsyncIterator[Event]:
+    def from_start(self, caller: Caller, run: Run) -> Batches:
         """All events of the run, until it is over."""
-        return self._follow(caller, run, behind_epoch(run.since), replay=True)
+        position = behind_epoch(run.since)
+        if run.epoch is not None and run.attempt == 0:  # claimed as it was created, in this process
+            position = (run.epoch, 0)
+        return self._follow(caller, run, position)
 
-    async def from_now(self, caller: Caller, run: Run) -> AsyncIterator[Event]:
+    async def from_now(self, caller: Caller, run: Run) -> Batches:
         """What the run still has to say; nothing when it is over."""
         if not run.over:
             position = await self._events.last(run.thread_id)
-            async for event in self._follow(caller, run, position, replay=False):
-                yield event
+            async for events in self._follow(caller, run, position):
+                yield events
 
-    async def rejoin(
-        self, caller: Caller, run: Run, last_event_id: str | None
-    ) -> AsyncIterator[Event]:
+    async def rejoin(self, caller: Caller, run: Run, last_event_id: str | None) -> Batches:
         """Events after the last one seen. Only resumable runs are replayed; `-1` is the start."""
         if last_event_id is None or not run.kwargs["resumable"]:
             source = self.from_now(caller, run)
         elif last_event_id == "-1":
             source = self.from_start(caller, run)
         elif position := parse_position(last_event_id):
-            source = self._follow(caller, run, position, replay=True)
+            source = self._follow(caller, run, position)
         else:
             return
-        async for event in source:
-            yield event
+        async for events in source:
+            yield events
 
-    async def output(self, caller: Caller, events: AsyncIterator[Event], run: Run) -> bytes:
-        """JSON of the run's last values, or of the error it ended with."""
-        values = None
-        async for event in events:
-            if event.name == "values":
-                values = event.data
-            elif event.name == "error":
-                return b'{"__error__":' + event.data + b"}"
-        return values or await self.result(caller, run.thread_id, run.run_id)
+    async def output(self, caller: Caller, batches: Batches, run: Run) -> AsyncIterator[bytes]:
+        """JSON of the run's last values, or of the error it ended with; before it blank lines.
+
+        Raises `Unavailable` when this process stops before the run does.
+        """
+        values, ended = None, False
+        async for events in batches:
+            if not events:
+                yield b"\n"
+            for event in events:
+                if event.name == "values":
+                    values = event.data
+                elif event.name == "error":
+                    yield b'{"__error__":' + event.data + b"}"
+                    return
+                ended |= event.name == "end"
+        now = None if ended else await self._look(caller, run)
+        if now and not now.over:
+            raise Unavailable("This process stops: join the run again.")
+        yield values or await self.result(caller, run.thread_id, run.run_id)
 
     async def result(self, caller: Caller, thread_id: UUID, run_id: UUID) -> bytes:
         """JSON of what a finished run left on its thread."""
@@ -73,25 +94,65 @@ class Watch:
             return dumps({"__interrupt__": waiting})
         return dumps(thread.values or {})
 
-    async def _follow(
-        self, caller: Caller, run: Run, position: Position, *, replay: bool
-    ) -> AsyncIterator[Event]:
-        over = run.over
-        async with self._events.follow(run.thread_id, position, replay=replay) as follower:
-            while True:
-                event = await follower.next(0 if over else _LOOK_SECONDS)
-                if event is None:
-                    if over:
+    async def _follow(self, caller: Caller, run: Run, position: Position) -> Batches:
+        async with self._events.follow(run.thread_id, position) as follower:
+            while not follower.closed:
+                events = await follower.next(BEAT_SECONDS)
+                mine = [event for event in events if event.run_id == run.run_id]
+                if mine:
+                    yield mine
+                    if mine[-1].name == "end":
                         return
-                    if over := await self._is_over(caller, run):
-                        follower.look_again()
-                elif event.run_id == run.run_id:
-                    yield event
-                    if event.name == "end":
+                elif not events:
+                    now = await self._look(caller, run)
+                    if now is None or now.over or now.cancel:
+                        async for last in self._rest(follower, run, now):
+                            yield last
                         return
+                    yield ()
 
-    async def _is_over(self, caller: Caller, run: Run) -> bool:
+    async def _rest(self, follower: Follower, run: Run, now: Run | None) -> Batches:
+        """What a run that is over has said; where its end was lost, how it ended.
+
+        One that was told to stop and is still at work gets a moment for its last words.
+        """
+        until = asyncio.get_running_loop().time()
+        if now and not now.over:
+            until += _LAST_WORDS_SECONDS
+        follower.look_again()
+        while True:
+            left = until - asyncio.get_running_loop().time()
+            events = await follower.next(max(0.0, left))
+            if mine := [event for event in events if event.run_id == run.run_id]:
+                yield mine
+                if mine[-1].name == "end":
+                    return
+            elif not events and left <= 0:
+                break
+        if now and not await self._has_heard(follower.position, now):
+            yield _told(now)
+
+    async def _has_heard(self, position: Position, run: Run) -> bool:
+        """Whether the event at `position` is the run's end."""
+        if position[0] != run.epoch or position[1] >= _AFTER_ALL:
+            return position[0] == run.epoch
+        events, _ = await self._events.read(run.thread_id, (position[0], position[1] - 1))
+        return bool(events) and events[0].position == position and events[0].name == "end"
+
+    async def _look(self, caller: Caller, run: Run) -> Run | None:
         try:
-            return (await self._runs.get(caller, run.thread_id, run.run_id)).over
+            return await self._runs.get(caller, run.thread_id, run.run_id)
         except NotFound:
-            return True
+            return None
+
+
+def _told(run: Run) -> list[Event]:
+    """The end of a run as its row tells it."""
+    said = {"run_id": str(run.run_id), "status": run.seen_status}
+    told = [("end", dumps(said))]
+    if run.status == "error":
+        told.insert(0, ("error", dumps(run.error)))
+    return [
+        Event((run.epoch or run.since, _AFTER_ALL + number), run.run_id, name, data)
+        for number, (name, data) in enumerate(told)
+    ]

@@ -37,7 +37,7 @@ _IDS = {
 def problem(error: FrontdeskError) -> Response:
     """`{"detail": "<sentence>"}` with the status of the error's class."""
     headers = {}
-    if isinstance(error, errors.Busy):
+    if isinstance(error, errors.Busy | errors.Unavailable):
         headers["Retry-After"] = str(max(1, round(error.retry_after)))
     if isinstance(error, errors.Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"

@@ -72,7 +72,9 @@ class RunBody(Body):
                 raise ValueError(f"stream mode '{mode}' is not one of {', '.join(NATIVE)}")
         return modes or ["values"]
 
-    def request(self, *, request_id: str, stateless: bool = False) -> RunRequest:
+    def request(
+        self, *, request_id: str, idempotency_key: str | None = None, stateless: bool = False
+    ) -> RunRequest:
         """Raises `Invalid` for what this server cannot do."""
         if self.webhook is not None:
             raise Invalid("webhook: this server sends none")
@@ -99,4 +101,5 @@ class RunBody(Body):
             after_seconds=self.after_seconds,
             durability=self.durability or ("async" if self.checkpoint_during else "exit"),
             request_id=request_id,
+            idempotency_key=idempotency_key,
         )

@@ -1,23 +1,43 @@
 """/threads/{thread_id}/runs and the stateless /runs."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Depends, Header, Query
 from starlette.responses import Response
 
 from engine.caller import Caller
 from engine.claims import Run
 from engine.errors import NotFound
-from engine.following import Event
-from engine.ids import new_id
 from engine.runs import GONE_REASON
 from engine.runtime import Engine
 from engine.serialise import dumps
+from engine.watch import Batches
 from server.bodies import Asking, Json, Object, TheEngine, moment, select
 from server.run_body import RunBody
 from server.sse import EventStream, OnGone, SlowJson, frame, frames
+
+RequestId = Annotated[str | None, Header(alias="x-request-id")]
+IdempotencyKey = Annotated[
+    str | None, Header(alias="idempotency-key", min_length=1, max_length=255)
+]
+
+
+@dataclass(frozen=True)
+class Headers:
+    """What a request for a run says beside its body."""
+
+    request_id: str | None
+    idempotency_key: str | None
+
+
+def _headers(request_id: RequestId = None, idempotency_key: IdempotencyKey = None) -> Headers:
+    return Headers(request_id, idempotency_key)
+
+
+Asked = Annotated[Headers, Depends(_headers)]
 
 threaded = APIRouter(prefix="/threads/{thread_id}/runs", tags=["Thread runs"])
 stateless = APIRouter(prefix="/runs", tags=["Stateless runs"])
@@ -36,31 +56,30 @@ FIELDS = (
 )
 _MISSING = {"error": "HTTPException", "message": "404: Run not found"}
 
-RequestId = Annotated[str | None, Header(alias="x-request-id")]
 LastEventId = Annotated[str | None, Header(alias="last-event-id")]
 
 
 @threaded.post("")
 async def create(
-    thread_id: UUID, body: RunBody, caller: Asking, engine: TheEngine, request_id: RequestId = None
+    thread_id: UUID, body: RunBody, caller: Asking, engine: TheEngine, asked: Asked
 ) -> Json:
-    run = await _create(engine, caller, thread_id, body, request_id)
+    run = await _create(engine, caller, thread_id, body, asked)
     return Json(render(run), headers={"Content-Location": _path(run)})
 
 
 @threaded.post("/stream")
 async def stream(
-    thread_id: UUID, body: RunBody, caller: Asking, engine: TheEngine, request_id: RequestId = None
+    thread_id: UUID, body: RunBody, caller: Asking, engine: TheEngine, asked: Asked
 ) -> Response:
-    run = await _create(engine, caller, thread_id, body, request_id)
+    run = await _create(engine, caller, thread_id, body, asked)
     return _stream(engine, caller, run, body, _path(run))
 
 
 @threaded.post("/wait")
 async def wait(
-    thread_id: UUID, body: RunBody, caller: Asking, engine: TheEngine, request_id: RequestId = None
+    thread_id: UUID, body: RunBody, caller: Asking, engine: TheEngine, asked: Asked
 ) -> Response:
-    run = await _create(engine, caller, thread_id, body, request_id)
+    run = await _create(engine, caller, thread_id, body, asked)
     return _wait(engine, caller, run, cancel=body.on_disconnect == "cancel")
 
 
@@ -106,12 +125,13 @@ async def cancel(
     if not wait:
         return Response(status_code=202)
 
-    async def over() -> bytes:
-        async for _ in engine.watch.from_now(caller, run):
-            pass
-        return b"{}"
+    async def over() -> AsyncIterator[bytes]:
+        async for events in engine.watch.from_now(caller, run):
+            if not events:
+                yield b"\n"
+        yield b"{}"
 
-    return SlowJson(over, {"Location": f"{_path(run)}/join"})
+    return SlowJson(over(), {"Location": f"{_path(run)}/join"})
 
 
 @threaded.get("/{run_id}/join")
@@ -153,26 +173,24 @@ async def join_stream(
 
 
 @stateless.post("")
-async def create_stateless(
-    body: RunBody, caller: Asking, engine: TheEngine, request_id: RequestId = None
-) -> Json:
-    run = await _create(engine, caller, None, body, request_id)
+async def create_stateless(body: RunBody, caller: Asking, engine: TheEngine, asked: Asked) -> Json:
+    run = await _create(engine, caller, None, body, asked)
     return Json(render(run), headers={"Content-Location": f"/runs/{run.run_id}"})
 
 
 @stateless.post("/stream")
 async def stream_stateless(
-    body: RunBody, caller: Asking, engine: TheEngine, request_id: RequestId = None
+    body: RunBody, caller: Asking, engine: TheEngine, asked: Asked
 ) -> Response:
-    run = await _create(engine, caller, None, body, request_id)
+    run = await _create(engine, caller, None, body, asked)
     return _stream(engine, caller, run, body, f"/runs/{run.run_id}")
 
 
 @stateless.post("/wait")
 async def wait_stateless(
-    body: RunBody, caller: Asking, engine: TheEngine, request_id: RequestId = None
+    body: RunBody, caller: Asking, engine: TheEngine, asked: Asked
 ) -> Response:
-    run = await _create(engine, caller, None, body, request_id)
+    run = await _create(engine, caller, None, body, asked)
     return _wait(engine, caller, run, cancel=body.on_disconnect == "cancel")
 
 
@@ -214,10 +232,14 @@ def render(run: Run) -> Object:
 
 
 async def _create(
-    engine: Engine, caller: Caller, thread_id: UUID | None, body: RunBody, request_id: str | None
+    engine: Engine, caller: Caller, thread_id: UUID | None, body: RunBody, asked: Headers
 ) -> Run:
-    request = body.request(request_id=request_id or str(uuid4()), stateless=thread_id is None)
-    return await engine.runs.create(caller, thread_id or new_id(), request)
+    request = body.request(
+        request_id=asked.request_id or str(uuid4()),
+        idempotency_key=asked.idempotency_key,
+        stateless=thread_id is None,
+    )
+    return await engine.runs.create(caller, thread_id, request)
 
 
 def _stream(engine: Engine, caller: Caller, run: Run, body: RunBody, path: str) -> EventStream:
@@ -233,7 +255,7 @@ def _wait(
 ) -> Response:
     start = engine.watch.from_now if live else engine.watch.from_start
     return SlowJson(
-        lambda: engine.watch.output(caller, start(caller, run), run),
+        engine.watch.output(caller, start(caller, run), run),
         {"Location": f"{_path(run)}/join", "Content-Location": _path(run)},
         _canceller(engine, caller, run) if cancel else None,
     )
@@ -262,13 +284,19 @@ async def _rejoin(
     )
 
 
-async def _only(events: AsyncIterator[Event], modes: list[str] | None) -> AsyncIterator[Event]:
+async def _only(batches: Batches, modes: list[str] | None) -> Batches:
     """Events of these modes, and those that say how the run goes."""
     kinds = {"messages" if mode == "messages-tuple" else mode for mode in modes or () if mode}
-    async for event in events:
-        kind = event.name.partition("|")[0].partition("/")[0]
-        if not kinds or kind in kinds or kind in {"metadata", "error", "end"}:
-            yield event
+    async for events in batches:
+        chosen = [
+            event
+            for event in events
+            if not kinds
+            or event.name.partition("|")[0].partition("/")[0]
+            in kinds | {"metadata", "error", "end"}
+        ]
+        if chosen or not events:
+            yield chosen
 
 
 async def _missing() -> AsyncIterator[bytes]:

@@ -4,16 +4,13 @@ Something is sent every few seconds, so that proxies and clients keep waiting. A
 being closed; only resumable ones, whose readers count on it, are told so by an `end` event.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
 
 import anyio
 from starlette.responses import StreamingResponse
 
-from engine.following import Event
+from engine.watch import Batches
 
-HEARTBEAT_SECONDS = 4.5
 _BEAT = b": heartbeat\r\n\r\n"
 
 OnGone = Callable[[], Awaitable[None]]
@@ -27,13 +24,12 @@ class EventStream(StreamingResponse):
 
     def __init__(
         self,
-        events: AsyncIterator[bytes],
+        pieces: AsyncIterator[bytes],
         headers: Mapping[str, str] | None = None,
         on_gone: OnGone | None = None,
     ) -> None:
         own = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        body = _with_beats(events, _BEAT, on_gone)
-        super().__init__(body, headers={**own, **(headers or {})})
+        super().__init__(_watched(pieces, on_gone), headers={**own, **(headers or {})})
 
 
 class SlowJson(StreamingResponse):
@@ -43,11 +39,11 @@ class SlowJson(StreamingResponse):
 
     def __init__(
         self,
-        document: Callable[[], Awaitable[bytes]],
+        pieces: AsyncIterator[bytes],
         headers: Mapping[str, str] | None = None,
         on_gone: OnGone | None = None,
     ) -> None:
-        super().__init__(_with_beats(_once(document), b"\n", on_gone), headers=headers)
+        super().__init__(_watched(pieces, on_gone), headers=headers)
 
 
 def frame(name: str, data: bytes, event_id: str | None = None) -> bytes:
@@ -56,40 +52,31 @@ def frame(name: str, data: bytes, event_id: str | None = None) -> bytes:
     return b"event: " + name.encode() + b"\r\ndata: " + data + b"\r\n" + tail + b"\r\n"
 
 
-async def frames(events: AsyncIterator[Event], *, resumable: bool) -> AsyncIterator[bytes]:
-    """A run's events on the wire."""
-    async for event in events:
-        if resumable or event.name != "end":
-            yield frame(event.name, event.data, event.id if resumable else None)
+async def frames(batches: Batches, *, resumable: bool) -> AsyncIterator[bytes]:
+    """A run's events on the wire, as many at once as there are; a beat where there are none."""
+    async for events in batches:
+        yield (
+            b"".join(
+                frame(event.name, event.data, event.id if resumable else None)
+                for event in events
+                if resumable or event.name != "end"
+            )
+            if events
+            else _BEAT
+        )
 
 
-async def _once(document: Callable[[], Awaitable[bytes]]) -> AsyncIterator[bytes]:
-    yield await document()
-
-
-async def _with_beats(
-    source: AsyncIterator[bytes], beat: bytes, on_gone: OnGone | None
-) -> AsyncIterator[bytes]:
-    """What `source` yields, and a beat whenever it is silent for long."""
+async def _watched(pieces: AsyncIterator[bytes], on_gone: OnGone | None) -> AsyncIterator[bytes]:
+    """The same, and what to do when nobody reads it to its end."""
     gone = True
-    piece = asyncio.ensure_future(anext(source))
     try:
-        while True:
-            await asyncio.wait({piece}, timeout=HEARTBEAT_SECONDS)
-            if not piece.done():
-                yield beat
-                continue
-            if error := piece.exception():
-                gone = False
-                if isinstance(error, StopAsyncIteration):
-                    return
-                raise error
-            yield piece.result()
-            piece = asyncio.ensure_future(anext(source))
+        async for piece in pieces:
+            yield piece
+        gone = False
+    except Exception:
+        gone = False
+        raise
     finally:
-        with anyio.CancelScope(shield=True):
-            piece.cancel()
-            with suppress(asyncio.CancelledError, StopAsyncIteration):
-                await piece
-            if gone and on_gone:
+        if gone and on_gone:
+            with anyio.CancelScope(shield=True):
                 await on_gone()

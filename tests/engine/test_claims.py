@@ -109,7 +109,7 @@ async def test_a_dead_workers_run_is_taken_over_in_its_place(
     with pytest.raises(Superseded):
         await dying.finish(lost, SUCCESS, more=True)
     with pytest.raises(Superseded):
-        await dying.erase(lost, SUCCESS, more=True)
+        await dying.finish(lost, SUCCESS, more=True, erased=True)
     await dying.hand_over(lost)
     seen = await desk.runs.get(me, thread_id, run.run_id)
     assert (seen.status, seen.epoch) == ("running", 3)

@@ -15,9 +15,11 @@ from engine.caller import Caller
 from engine.claims import Run
 from engine.database import Pool
 from engine.embedded import Servers
+from engine.following import Event
 from engine.runs import RunRequest
 from engine.runtime import Engine, open_engine
 from engine.settings import Role, Settings
+from engine.watch import Batches
 from tests.fakes.graphs import GRAPHS, Work
 
 BACKGROUND_ONLY = 60.0  # a lease so long that neither beat nor sweep explains what happens
@@ -25,7 +27,7 @@ BACKGROUND_ONLY = 60.0  # a lease so long that neither beat nor sweep explains w
 SWEEP_IS_HELD = """exists (
     select 1 from pg_stat_activity
     where datname = current_database() and wait_event_type = 'Lock'
-        and query like '%frontdesk.threads%for no key update%'
+        and query like '%frontdesk.claim(%'
 )"""
 
 
@@ -74,7 +76,12 @@ async def ask(engine: Engine, me: Caller, graph: str = "work", **asked: Any) -> 
 
 async def outcome(engine: Engine, me: Caller, run: Run) -> Any:
     async with asyncio.timeout(20):
-        return orjson.loads(await engine.watch.output(me, engine.watch.from_start(me, run), run))
+        pieces = engine.watch.output(me, engine.watch.from_start(me, run), run)
+        return orjson.loads(b"".join([piece async for piece in pieces]))
+
+
+async def flat(batches: Batches) -> list[Event]:
+    return [event async for events in batches for event in events]
 
 
 async def until_running(engine: Engine, me: Caller, run: Run) -> None:
@@ -107,7 +114,7 @@ async def test_a_hint_brings_a_run_to_a_worker_and_its_events_back(opened: Any, 
     ):
         await asyncio.sleep(0.3)
         run = await ask(api, me, "chat", input={"messages": "hi"}, stream_mode=["messages-tuple"])
-        names = [event.name async for event in api.watch.from_start(me, run)]
+        names = [event.name for event in await flat(api.watch.from_start(me, run))]
         assert names[0] == "metadata"
         assert names.count("messages") >= 4
         assert names[-1] == "end"
@@ -255,7 +262,7 @@ async def test_the_stand_in_for_redis_serves_one_process(
     async with open_engine(settings, servers, migrated, GRAPHS) as engine:
         asked: Any = {"stream_resumable": True, "stream_mode": ["messages-tuple"]}
         run = await ask(engine, me, "chat", input={"messages": "hi"}, **asked)
-        events = [event async for event in engine.watch.from_start(me, run)]
+        events = await flat(engine.watch.from_start(me, run))
         run = await engine.runs.get(me, run.thread_id, run.run_id)
-        assert [event async for event in engine.watch.rejoin(me, run, "-1")] == events
+        assert await flat(engine.watch.rejoin(me, run, "-1")) == events
     await stand_in.aclose()

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 import redis.asyncio
 from langgraph.graph import START, StateGraph
+from langgraph.runtime import RunControl
 from typing_extensions import TypedDict
 
 from checkpoints import EPOCH, Superseded
@@ -164,7 +165,7 @@ async def execute(engine: Engine, servers: Servers, run: Run) -> None:
     """What a worker does with a claimed run."""
     events = Events(servers.redis)
     async with events.write(run.thread_id, run.run_id, run.epoch or 0) as writer:
-        await Executor(engine.graphs).execute(run, writer)
+        await Executor(engine.graphs).execute(run, writer, RunControl())
     await events.close()
 
 
@@ -208,13 +209,13 @@ async def test_a_worker_that_wakes_up_adds_nothing(
     await lost(desk, rescuer, thread_id)
     run = await finished_by(desk, servers, rescuer, thread_id)
     before = await stored(desk, thread_id)
-    events = await redis.xlen(f"frontdesk:events:{thread_id}")
+    events = await redis.xlen(f"frontdesk:events:{{{thread_id}}}")
     thread = await desk.threads.get(me, thread_id)
     gate.open()
     await at_rest(paused)
     assert await stored(desk, thread_id) == before
     assert await is_a_line(desk, thread_id)
-    assert await redis.xlen(f"frontdesk:events:{thread_id}") == events
+    assert await redis.xlen(f"frontdesk:events:{{{thread_id}}}") == events
     assert await desk.threads.get(me, thread_id) == thread
     seen = await desk.runs.get(me, thread_id, run.run_id)
     assert (seen.status, seen.attempt, seen.error) == ("success", 2, None)
@@ -226,6 +227,7 @@ async def test_a_claim_ends_the_writing_of_the_one_before_it(
     paused: Engine,
     desk: Engine,
     rescuer: Claims,
+    opened: Open,
     me: Caller,
     thread_id: UUID,
     gate: Gate,
@@ -280,6 +282,7 @@ async def test_a_run_that_is_deleted_before_anybody_takes_it_over_leaves_nothing
     paused: Engine,
     desk: Engine,
     rescuer: Claims,
+    opened: Open,
     me: Caller,
     thread_id: UUID,
     gate: Gate,
@@ -289,6 +292,11 @@ async def test_a_run_that_is_deleted_before_anybody_takes_it_over_leaves_nothing
     await gate.reached()
     await lost(desk, rescuer, thread_id)
     await desk.runs.delete(me, thread_id, run.run_id)
+    through = Gate()
+    through.open()
+    async with opened(through) as other, asyncio.timeout(20):  # whoever has it next ends it
+        while (await other.threads.get(me, thread_id)).status == "busy":
+            await asyncio.sleep(0.01)
     assert await stored(desk, thread_id) == []
     gate.open()
     await at_rest(paused)
@@ -343,12 +351,12 @@ async def test_no_client_sees_an_epoch(desk: Engine, rescuer: Claims, servers: S
     await finished_by(desk, servers, rescuer, thread_id)
     await desk.states.update(me, thread_id, {"steps": ["edited"]}, as_node="first")
     shown = [
-        await redis.xrange(f"frontdesk:events:{thread_id}"),
+        await redis.xrange(f"frontdesk:events:{{{thread_id}}}"),
         await desk.states.get(me, thread_id, subgraphs=True),
         await desk.states.history(me, thread_id, limit=20),
         await desk.runs.get(me, thread_id, run.run_id),
         await stored(desk, thread_id),
     ]
-    assert len(shown[0]) > 10
+    assert shown[0]
     assert EPOCH not in repr(shown)
     assert "epoch" not in repr(shown[:3])
