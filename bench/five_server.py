@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-import uvicorn
 from langgraph.graph.state import StateGraph
 
 from bench.five import Pace, build
@@ -21,6 +20,7 @@ from engine.database import Pool
 from engine.embedded import Servers
 from engine.settings import Settings
 from server.app import create_app, open_worker
+from server.listener import Listener
 
 
 @asynccontextmanager
@@ -40,12 +40,7 @@ def main() -> None:
     if settings.role == "worker":
         asyncio.run(open_worker(settings, five))
         return
-    uvicorn.run(
-        create_app(settings, five),
-        port=int(sys.argv[1]),
-        log_level="warning",
-        timeout_graceful_shutdown=1,
-    )
+    Listener(create_app(settings, five), port=int(sys.argv[1])).run()
 
 
 if __name__ == "__main__":

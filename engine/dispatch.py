@@ -104,6 +104,11 @@ class Dispatcher:
     def keep_alive_with(self, lease: Lease) -> None:
         self._lease = lease
 
+    @property
+    def stopping(self) -> bool:
+        """Whether this process takes no more runs."""
+        return self._stopping
+
     def reserve(self) -> bool:
         """Take a slot, to be given to `start` or back to `release`."""
         if self._stopping or self._taken >= self._slots:

@@ -52,6 +52,7 @@ class Events:
         self._subscribed: set[UUID] = set()
         self._writers: defaultdict[UUID, list[Writer]] = defaultdict(list)
         self._down_until = 0.0
+        self._dismissed = False
         self.bytes_written = 0
 
     @asynccontextmanager
@@ -77,6 +78,7 @@ class Events:
     async def follow(self, thread_id: UUID, position: Position) -> AsyncIterator[Follower]:
         """Events after `position`, past ones too."""
         inbox = Inbox()
+        inbox.closed = self._dismissed
         self._inboxes[thread_id].add(inbox)
         here = self._writing(thread_id) is not None
         inbox.check = not here  # it may have ended before we came
@@ -150,6 +152,7 @@ class Events:
 
     def dismiss(self) -> None:
         """End all following here: this process stops, and another goes on."""
+        self._dismissed = True
         for thread_id in list(self._inboxes):
             self._nudge(thread_id, closed=True)
 

@@ -110,10 +110,11 @@ class Runs:
         if not caller.trusted and (command.get("update") or command.get("goto")):
             raise Forbidden("A public key may resume a run, but not edit its state.")
         self._admission.work()
-        room = request.after_seconds <= 0 and self._dispatcher.reserve()
+        due = request.after_seconds <= 0
+        room = due and self._dispatcher.reserve()
         claimed: Run | None = None
         try:
-            if not room:
+            if due and not room:
                 await self._admission.queue(caller.tenant)
             told, run, claimed = await self._ask(caller, thread_id, request, claim=room)
         finally:

@@ -53,6 +53,14 @@ class Engine:
     metrics: Metrics
     claims: Claims
     pool: Pool
+    dispatcher: Dispatcher
+    events: Events
+    drain_seconds: float
+
+    async def drain(self) -> None:
+        """Take no more runs, hand over what is at work, end what is followed here."""
+        await self.dispatcher.drain(self.drain_seconds)
+        self.events.dismiss()
 
 
 @asynccontextmanager
@@ -83,7 +91,17 @@ async def open_engine(
         dispatcher = _dispatcher(settings, claims, compiled, events)
         limits = Limits(settings.max_waiting, settings.tenant_max_waiting, settings.max_lag_seconds)
         admission = Admission(claims, limits, lambda: 0.0)
-        engine = _engine(pool, jobs, events, compiled, fence, claims, dispatcher, admission)
+        engine = _engine(
+            pool,
+            jobs,
+            events,
+            compiled,
+            fence,
+            claims,
+            dispatcher,
+            admission,
+            settings.drain_seconds,
+        )
         await engine.assistants.register_graphs()
         await stack.enter_async_context(_in_background(events.listen()))
         if settings.role != "api":
@@ -115,6 +133,7 @@ def _engine(
     claims: Claims,
     dispatcher: Dispatcher,
     admission: Admission,
+    drain_seconds: float,
 ) -> Engine:
     assistants = Assistants(pool, graphs)
     threads = Threads(pool, events, graphs.checkpointer, fence)
@@ -130,6 +149,9 @@ def _engine(
         metrics=dispatcher.metrics,
         claims=claims,
         pool=pool,
+        dispatcher=dispatcher,
+        events=events,
+        drain_seconds=drain_seconds,
     )
 
 

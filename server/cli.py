@@ -9,7 +9,6 @@ from typing import Annotated, Any, cast
 
 import httpx
 import typer
-import uvicorn
 from langgraph_sdk import get_client
 from langgraph_sdk.errors import APIStatusError
 from pydantic import ValidationError
@@ -30,6 +29,7 @@ from nodes.resources import open_all
 from server.app import create_app, open_worker
 from server.chat import Conversation
 from server.desk import DOORS, open_desk
+from server.listener import Listener
 from tools._crm.importer import import_file
 
 cli = typer.Typer(
@@ -61,13 +61,8 @@ def serve(host: str | None = None, port: int | None = None, role: Role | None = 
         return worker()
     url = f"http://{settings.host}:{settings.port}"
     Console(stderr=True).print(f"Frontdesk on {url}, ready when {url}/ok answers; API: {url}/docs")
-    uvicorn.run(
-        create_app(settings, open_desk, DOORS),
-        host=settings.host,
-        port=settings.port,
-        log_level="warning",
-        timeout_graceful_shutdown=5,
-    )
+    app = create_app(settings, open_desk, DOORS)
+    Listener(app, host=settings.host, port=settings.port).run()
     return None
 
 

@@ -5,6 +5,7 @@ from importlib.metadata import version
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from engine.errors import Unavailable
 from server.bodies import Json, TheEngine
 
 router = APIRouter(tags=["System"])
@@ -16,6 +17,8 @@ API_VERSION = "0.16.7"
 @router.get("/")
 @router.get("/ok")
 async def ok(engine: TheEngine, *, check_db: bool = False) -> Json:
+    if engine.dispatcher.stopping:
+        raise Unavailable("This process stops.")
     if check_db:
         async with engine.pool.connection() as conn:
             await conn.execute("select 1")

@@ -1,7 +1,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 from uuid import UUID
 
@@ -12,9 +12,10 @@ import redis.asyncio
 from langgraph.graph import START, StateGraph
 
 from engine.caller import Caller
-from engine.claims import Run
+from engine.claims import Claims, Run
 from engine.database import Pool
 from engine.embedded import Servers
+from engine.fence import Fence
 from engine.following import Event
 from engine.runs import RunRequest
 from engine.runtime import Engine, open_engine
@@ -35,12 +36,18 @@ class Stop(BaseException):
     """What no handler of exceptions expects."""
 
 
-def stubborn() -> StateGraph[Any, Any, Any, Any]:
+def stubborn(hearing: str = "") -> StateGraph[Any, Any, Any, Any]:
     """Blocks the event loop, or ends in a way that is no exception."""
 
     async def block(state: Work) -> Work:
         time.sleep(state.get("secs", 0))
         return {"steps": ["block"]}
+
+    async def deaf(state: Work) -> Work:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await asyncio.sleep(state.get("secs", 0))
+        return {"steps": ["deaf"]}
 
     async def vanish(state: Work) -> Work:
         if state.get("mode") == "base":
@@ -49,6 +56,11 @@ def stubborn() -> StateGraph[Any, Any, Any, Any]:
             raise asyncio.CancelledError
         return {}
 
+    if hearing == "deaf":
+        graph = StateGraph(Work)
+        graph.add_sequence([deaf])
+        graph.add_edge(START, "deaf")
+        return cast("StateGraph[Any, Any, Any, Any]", graph)
     graph = StateGraph(Work)
     graph.add_sequence([block, vanish])
     graph.add_edge(START, "block")
@@ -62,7 +74,7 @@ def opened(settings: Settings, servers: Servers, migrated: Pool) -> Any:
     @asynccontextmanager
     async def open_one(role: Role, **changes: Any) -> AsyncIterator[Engine]:
         own = settings.model_copy(update={"role": role, "drain_seconds": 0.0, **changes})
-        graphs = {**GRAPHS, "stubborn": stubborn()}
+        graphs = {**GRAPHS, "stubborn": stubborn(), "deaf": stubborn("deaf")}
         async with open_engine(own, servers, migrated, graphs) as engine:
             yield engine
 
@@ -266,3 +278,97 @@ async def test_the_stand_in_for_redis_serves_one_process(
         run = await engine.runs.get(me, run.thread_id, run.run_id)
         assert await flat(engine.watch.rejoin(me, run, "-1")) == events
     await stand_in.aclose()
+
+
+async def test_what_ignores_its_cancellation_is_left_to_itself(opened: Any, me: Caller) -> None:
+    async with opened("all", lease_seconds=BACKGROUND_ONLY) as engine:
+        run = await ask(engine, me, "deaf", input={"secs": 3.0})
+        await until_running(engine, me, run)
+        await asyncio.sleep(0.1)
+        await engine.runs.cancel(me, run.thread_id, run.run_id)
+        following = await engine.runs.create(
+            me, run.thread_id, RunRequest("work", input={"mode": "done"})
+        )
+        assert (await outcome(engine, me, following))["steps"] == ["prep", "done"]
+        assert (await engine.runs.get(me, run.thread_id, run.run_id)).status == "interrupted"
+        assert engine.metrics.snapshot()["workers"]["active"] == 1  # it has its slot still
+        async with asyncio.timeout(20):
+            while engine.metrics.snapshot()["workers"]["active"]:
+                await asyncio.sleep(0.01)
+        state = await engine.states.get(me, run.thread_id)
+        assert state["values"]["steps"] == ["prep", "done"]  # what it did in the end is void
+
+
+async def test_a_cancelled_run_whose_worker_does_nothing_is_ended_by_another(
+    opened: Any, me: Caller
+) -> None:
+    async with opened("api") as api:
+        run = await ask(api, me, input={"mode": "done"})
+        asleep = Claims(api.pool, api.jobs, Fence("checkpoints"), "asleep", BACKGROUND_ONLY)
+        assert await asleep.claim_on(run.thread_id)
+        await api.runs.cancel(me, run.thread_id, run.run_id)
+        assert (await api.runs.get(me, run.thread_id, run.run_id)).seen_status == "interrupted"
+        async with opened("worker", lease_seconds=1.0):
+            async with asyncio.timeout(20):
+                while not (await api.runs.get(me, run.thread_id, run.run_id)).over:
+                    await asyncio.sleep(0.01)
+        seen = await api.runs.get(me, run.thread_id, run.run_id)
+        assert (seen.status, seen.attempt) == ("interrupted", 2)
+        assert (await api.threads.get(me, run.thread_id)).status == "interrupted"
+
+
+async def test_a_stream_ends_with_its_cancellation_though_nobody_ends_the_run(
+    opened: Any, me: Caller
+) -> None:
+    async with opened("api") as api:
+        run = await ask(api, me, input={"mode": "done"}, stream_resumable=True)
+        asleep = Claims(api.pool, api.jobs, Fence("checkpoints"), "asleep", BACKGROUND_ONLY)
+        assert await asleep.claim_on(run.thread_id)
+        reading = asyncio.create_task(flat(api.watch.from_start(me, run)))
+        await asyncio.sleep(0.1)
+        await api.runs.cancel(me, run.thread_id, run.run_id)
+        (end,) = await asyncio.wait_for(reading, 4)
+        assert (end.name, orjson.loads(end.data)["status"]) == ("end", "interrupted")
+
+
+async def test_a_tenant_has_no_more_runs_at_work_than_it_may(opened: Any, me: Caller) -> None:
+    other = Caller("other:trusted:1", "other", trusted=True)
+    async with opened("all", tenant_runs=2) as engine, opened("worker", tenant_runs=2):
+        slow = {"mode": "slow", "secs": 0.3}
+        mine = [await ask(engine, me, input=slow) for _ in range(6)]
+        theirs = await ask(engine, other, input={"mode": "done"})
+        most = 0
+        working = asyncio.gather(*(outcome(engine, me, run) for run in mine))
+        assert (await outcome(engine, other, theirs))["steps"] == ["prep", "done"]
+        async with engine.pool.connection() as conn:
+            while not working.done():
+                cursor = await conn.execute(
+                    "select count(*) as n from frontdesk.runs "
+                    "where status = 'running' and tenant = %s",
+                    (me.tenant,),
+                )
+                row = await cursor.fetchone()
+                most = max(most, row["n"] if row else 0)
+                await asyncio.sleep(0.02)
+        assert most == 2
+        assert [result["steps"][-1] for result in await working] == ["done"] * 6
+
+
+async def test_a_stop_lets_a_run_end_its_super_step(opened: Any, me: Caller) -> None:
+    async with opened("all", lease_seconds=BACKGROUND_ONLY, drain_seconds=10.0) as first:
+        run = await ask(first, me, input={"mode": "slow", "secs": 0.5}, stream_resumable=True)
+        await until_running(first, me, run)
+        reading = asyncio.create_task(flat(first.watch.from_start(me, run)))
+        await asyncio.sleep(0.2)
+        await first.drain()
+        heard = await asyncio.wait_for(reading, 5)
+        assert "end" not in {event.name for event in heard}
+    async with opened("all") as second:
+        seen = await second.runs.get(me, run.thread_id, run.run_id)
+        rest = await flat(second.watch.rejoin(me, seen, heard[-1].id))
+        assert rest[-1].name == "end"
+        assert orjson.loads(rest[-2].data)["steps"] == ["prep", "slow", "done"]
+        attempts = [
+            orjson.loads(event.data)["attempt"] for event in rest if event.name == "metadata"
+        ]
+        assert attempts == [2]

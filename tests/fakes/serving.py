@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-import uvicorn
+from fastapi import FastAPI
 from langgraph.graph.state import StateGraph
-from starlette.types import ASGIApp
 
 from engine.database import Pool
 from engine.embedded import Servers
 from engine.settings import Settings
 from server.app import create_app
+from server.listener import Listener
 from tests.fakes.graphs import GRAPHS, record
 
 
@@ -28,10 +28,9 @@ async def sample_graphs(
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[str]:
+async def serving(app: FastAPI) -> AsyncIterator[str]:
     """The app's URL while it is served on a free port."""
-    config = uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
+    server = Listener(app, port=0)
     task = asyncio.create_task(server.serve())
     while not server.started:
         if task.done():
@@ -44,9 +43,4 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
 
 
 if __name__ == "__main__":
-    uvicorn.run(
-        create_app(Settings(_env_file=None), sample_graphs),
-        port=int(sys.argv[1]),
-        log_level="warning",
-        timeout_graceful_shutdown=1,
-    )
+    Listener(create_app(Settings(_env_file=None), sample_graphs), port=int(sys.argv[1])).run()
