@@ -4,15 +4,16 @@ At most one run of a thread is running (a unique index); every claim raises the 
 only the claim with the run's epoch can finish it and write checkpoints.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from psycopg.rows import DictRow
 
-from engine.database import Pool, fetch_all, fetch_one, statements
+from engine.database import Connection, Pool, fetch_all, fetch_one, statements
 from engine.fence import Fence
 from engine.jobs import HINT, Jobs
 from engine.serialise import column
@@ -67,6 +68,14 @@ class Ending:
     error: dict[str, str] | None = None
 
 
+class Follow(Protocol):
+    """What has to follow runs: written down in the transaction that ends them."""
+
+    def wants(self, run: Run, ending: Ending) -> bool: ...
+
+    async def add(self, conn: Connection, run: Run, ending: Ending) -> None: ...
+
+
 class CancelRequested(Exception):
     """The run was told to stop before it could finish; `action` says how."""
 
@@ -91,11 +100,13 @@ class Claims:
         worker: str,
         lease_seconds: float,
         tenant_runs: int | None = None,
+        outbox: Follow | None = None,
     ) -> None:
         """`tenant_runs`: how many runs of one tenant may be at work at a time."""
         self._pool = pool
         self._jobs = jobs
         self._fence = fence
+        self._outbox = outbox
         self._sql = statements("engine", "claims.sql")
         self._terms = {
             "worker": worker,
@@ -157,13 +168,23 @@ class Claims:
         }
         if not more:
             args["worker"] = None
-        async with self._pool.connection() as conn:
+        async with self._pool.connection() as conn, self._followed(conn, run, ending):
             ended, *following = await fetch_all(conn, self._sql["finish"], args) or (None,)
-        if ended is None:
-            raise Superseded
-        if ended["status"] == "running":
-            raise CancelRequested(ended["cancel"], ended["cancel_reason"])
+            if ended is None:
+                raise Superseded
+            if ended["status"] == "running":
+                raise CancelRequested(ended["cancel"], ended["cancel_reason"])
         return Run.of(following[0]) if following else None
+
+    @asynccontextmanager
+    async def _followed(self, conn: Connection, run: Run, ending: Ending) -> AsyncIterator[None]:
+        """A transaction with the jobs that follow, if there are any: in it the run may end."""
+        if self._outbox is None or not self._outbox.wants(run, ending):
+            yield
+            return
+        async with conn.transaction():
+            await self._outbox.add(conn, run, ending)  # while the rows are as they were
+            yield
 
     async def renew(self, run: Run) -> Run:
         """The run under a new epoch, so that what its graph still does is void.
@@ -211,8 +232,15 @@ class Claims:
         args = {**row, "error": column(error), "grace": _GRACE_SECONDS}
         async with self._pool.connection() as conn, conn.transaction():
             await conn.execute(self._sql["lock_thread"], args)
-            if not await fetch_one(conn, self._sql["quarantine" if poison else "requeue"], args):
+            done = await fetch_one(conn, self._sql["quarantine" if poison else "requeue"], args)
+            if done is None:
                 return
             if poison:
                 await conn.execute(self._sql["fail_thread"], args)
+                await self._follow_failed(conn, Run.of(done), error)
             await self._fence.renew(conn, row["thread_id"])  # nobody may claim it ever again
+
+    async def _follow_failed(self, conn: Connection, run: Run, error: dict[str, str]) -> None:
+        ending = Ending("error", "error", Settled("error", None, {}), error)
+        if self._outbox and self._outbox.wants(run, ending):
+            await self._outbox.add(conn, run, ending)

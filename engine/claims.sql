@@ -70,7 +70,7 @@ update frontdesk.runs
 set status = 'error', error = %(error)s::json, crashes = crashes + 1, worker = null,
     lease_until = null, ended_at = now(), updated_at = now()
 where run_id = %(run_id)s and status = 'running' and lease_until < clock_timestamp()
-returning run_id;
+returning *;
 
 -- name: fail_thread
 update frontdesk.threads t

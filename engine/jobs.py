@@ -18,7 +18,7 @@ Handler = Callable[..., Awaitable[None]]
 _LOCK = 7_300_418
 HINT = "hint"
 _RUNS = "runs"
-_BACKGROUND = "background"
+BACKGROUND = "background"
 
 
 class Jobs:
@@ -30,7 +30,7 @@ class Jobs:
     def register(self, name: str, handler: Handler) -> None:
         """Make `handler` do the jobs called `name`, retried with growing pauses when it raises."""
         retry = procrastinate.RetryStrategy(max_attempts=8, exponential_wait=5)
-        self._app.task(name=name, queue=_BACKGROUND, retry=retry)(handler)
+        self._app.task(name=name, queue=BACKGROUND, retry=retry)(handler)
 
     def register_hints(self, handler: Handler) -> None:
         """Make `handler` take hints, each once: the next sweep repeats what a lost one said."""
@@ -43,13 +43,13 @@ class Jobs:
         )
 
     def _queue(self, name: str) -> str:
-        return _RUNS if name == HINT else _BACKGROUND
+        return _RUNS if name == HINT else BACKGROUND
 
     @asynccontextmanager
     async def work(self, *, hints: int, background: int) -> AsyncIterator[None]:
         """Do jobs while the block is open: so many at a time, 0 for none."""
         async with AsyncExitStack() as stack:
-            for queue, concurrency in ((_RUNS, hints), (_BACKGROUND, background)):
+            for queue, concurrency in ((_RUNS, hints), (BACKGROUND, background)):
                 if concurrency:
                     await stack.enter_async_context(self._worker(queue, concurrency))
             yield

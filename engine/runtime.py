@@ -24,9 +24,10 @@ from engine.events import Events
 from engine.execution import Executor
 from engine.fence import Fence
 from engine.graphs import Admit, Graphs
-from engine.jobs import Handler, Jobs, open_jobs
+from engine.jobs import Jobs, open_jobs
 from engine.lease import Lease
 from engine.metrics import Metrics
+from engine.outbox import Follower, Outbox
 from engine.runs import Runs
 from engine.settings import Settings
 from engine.state import States
@@ -70,24 +71,27 @@ async def open_engine(
     pool: Pool,
     graphs: Mapping[str, "StateGraph[Any, Any, Any, Any]"],
     *,
-    handlers: Mapping[str, Handler] | None = None,
+    followers: Mapping[str, Follower] | None = None,
     admit: Mapping[str, Admit] | None = None,
 ) -> AsyncIterator[Engine]:
     """Compile the graphs and, unless the role is `api`, execute runs and background jobs.
 
-    `handlers` do the background jobs of their names; `admit` is the door of a graph, by its id:
-    what it makes of an input is what is stored. The tables must be there. On exit, runs at work
-    get `drain_seconds` and are then handed over. Raises `ConfigError`.
+    `followers` are the background work after runs, by the name of its jobs; `admit` is the door of
+    a graph, by its id: what it makes of an input is what is stored. The tables must be there. On
+    exit, runs at work get `drain_seconds` and are then handed over. Raises `ConfigError`.
     """
+    outbox = Outbox(followers or {})
     database_url, alone = servers.database_url, kind(settings, servers) == "redis"
     fence = Fence(None if alone else settings.checkpoint_schema)
     async with AsyncExitStack() as stack:
         checkpointer = await stack.enter_async_context(open_checkpointer(settings, servers))
-        jobs = await stack.enter_async_context(open_jobs(pool, database_url, handlers or {}))
+        handlers = {name: follower.handler for name, follower in outbox.followers.items()}
+        jobs = await stack.enter_async_context(open_jobs(pool, database_url, handlers))
         events, compiled = Events(servers.redis), Graphs(graphs, checkpointer, admit)
         stack.push_async_callback(events.close)
         worker = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
-        claims = Claims(pool, jobs, fence, worker, settings.lease_seconds, settings.tenant_runs)
+        terms = (worker, settings.lease_seconds, settings.tenant_runs)
+        claims = Claims(pool, jobs, fence, *terms, outbox)
         dispatcher = _dispatcher(settings, claims, compiled, events)
         limits = Limits(settings.max_waiting, settings.tenant_max_waiting, settings.max_lag_seconds)
         admission = Admission(claims, limits, lambda: 0.0)
