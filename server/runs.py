@@ -33,7 +33,7 @@ class Headers:
     idempotency_key: str | None
 
 
-def _headers(request_id: RequestId = None, idempotency_key: IdempotencyKey = None) -> Headers:
+async def _headers(request_id: RequestId = None, idempotency_key: IdempotencyKey = None) -> Headers:
     return Headers(request_id, idempotency_key)
 
 
