@@ -8,6 +8,7 @@ import redis.asyncio
 
 from engine.events import Events
 from engine.following import START, Event, Follower, behind_epoch, parse_position
+from tests.fakes.cable import cable
 
 
 @asynccontextmanager
@@ -192,3 +193,89 @@ async def test_without_redis_followers_here_still_hear(
 )
 def test_an_event_id_names_a_position(text: str, position: tuple[int, int] | None) -> None:
     assert parse_position(text) == position
+
+
+async def numbers(follower: Follower, count: int) -> list[int]:
+    return [int(event.data) for event in await take(follower, count)]
+
+
+async def test_what_redis_forgets_is_told_again(
+    here: Events, there: Events, redis: redis.asyncio.Redis, thread: UUID, run: UUID
+) -> None:
+    async with (
+        here.write(thread, run, 1) as writer,
+        there.follow(thread, START) as follower,
+    ):
+        for number in range(6):
+            writer.put("custom", str(number).encode())
+            await writer.flush()
+            if number == 3:
+                await redis.flushall()
+        assert await numbers(follower, 6) == list(range(6))
+        async with there.follow(thread, (1, 2)) as late:
+            assert await numbers(late, 4) == [2, 3, 4, 5]
+
+
+async def test_what_was_told_while_redis_was_away_is_brought_when_it_is_back(
+    redis_url: str, there: Events, thread: UUID, run: UUID
+) -> None:
+    async with cable(redis_url.removeprefix("unix://")) as wire:
+        client = redis.asyncio.Redis(port=wire.port, retry=None)
+        events = Events(client)
+        async with (
+            there.follow(thread, START) as far,
+            events.write(thread, run, 1) as writer,
+            events.follow(thread, START) as near,
+        ):
+            writer.put("custom", b"0")
+            assert await numbers(far, 1) == [0]
+            wire.cut()
+            for number in range(1, 5):
+                writer.put("custom", str(number).encode())
+                await writer.flush()
+            assert await numbers(near, 5) == [0, 1, 2, 3, 4]
+            assert not await far.next(0.1)
+            wire.mend()
+            writer.put("custom", b"5")
+            assert await numbers(far, 5) == [1, 2, 3, 4, 5]
+        await events.close()
+        await client.aclose()
+
+
+async def test_a_batch_whose_answer_was_lost_is_there_once(
+    here: Events, there: Events, thread: UUID, run: UUID
+) -> None:
+    async with here.write(thread, run, 1) as writer:
+        writer.put("custom", b"0")
+        await writer.flush()
+        writer.put("custom", b"1")
+        writer._sent = 0  # as if nobody had answered
+        await writer.flush()
+    events, _ = await there.read(thread, START)
+    assert [event.data for event in events] == [b"0", b"1"]
+
+
+async def test_a_stream_is_bounded_in_bytes(
+    here: Events, redis: redis.asyncio.Redis, thread: UUID, run: UUID
+) -> None:
+    async with here.write(thread, run, 1) as writer:
+        for _ in range(40):
+            writer.put("custom", b"x" * 1_000_000)
+            await writer.flush()
+    rows = await redis.xrange(f"frontdesk:events:{{{thread}}}")
+    size = sum(len(fields[b"b"]) for _, fields in rows)
+    assert 10_000_000 < size <= 16_000_000
+    assert int(await redis.get(f"frontdesk:events:{{{thread}}}:bytes")) == size
+    assert 0 < await redis.ttl(f"frontdesk:events:{{{thread}}}") <= 3600
+
+
+async def test_runs_that_alternate_between_processes_are_heard_in_order(
+    here: Events, there: Events, thread: UUID, run: UUID
+) -> None:
+    async with here.follow(thread, START) as near, there.follow(thread, START) as far:
+        for epoch, events in enumerate((here, there, here, there), 1):
+            async with events.write(thread, run, epoch) as writer:
+                writer.put("custom", str(2 * epoch).encode())
+                writer.put("custom", str(2 * epoch + 1).encode())
+        assert await numbers(near, 8) == list(range(2, 10))
+        assert await numbers(far, 8) == list(range(2, 10))
