@@ -128,7 +128,7 @@ class Dispatcher:
         """Execute a claimed run on a reserved slot."""
         self.metrics.claims.labels(by).inc()
         before = self._work.get(run.thread_id)
-        task = asyncio.create_task(self._supervise(run, before))
+        task = asyncio.create_task(self._supervise(run, before, heard=by != "request"))
         self._work[run.thread_id] = task
         task.add_done_callback(partial(self._leave, run.thread_id))
 
@@ -209,22 +209,24 @@ class Dispatcher:
         if self._work.get(thread_id) is task:
             del self._work[thread_id]
 
-    async def _supervise(self, run: Run, before: asyncio.Task[None] | None) -> None:
+    async def _supervise(self, run: Run, before: asyncio.Task[None] | None, *, heard: bool) -> None:
         following: Run | None = run
         try:
             if before:  # the thread's last run has ended, but still says so
                 await asyncio.wait({before}, timeout=_LAST_WORDS_SECONDS)
             while following:
-                following = await self._execute(following)
+                following = await self._execute(following, heard=heard)
+                heard = True  # who asked for that one may be anywhere
         except Exception:
             log.exception("a run could not be ended: its lease will run out")
         finally:
             self.release()
 
-    async def _execute(self, run: Run) -> Run | None:
+    async def _execute(self, run: Run, *, heard: bool) -> Run | None:
         """Execute and end a claimed run. Returns the thread's next one, claimed."""
         began = time.monotonic()
-        async with self._events.write(run.thread_id, run.run_id, run.epoch or 0) as writer:
+        events = self._events.write(run.thread_id, run.run_id, run.epoch or 0, heard=heard)
+        async with events as writer:
             control = RunControl()
             if self._stopping:
                 control.request_drain()
@@ -270,8 +272,8 @@ class Dispatcher:
         try:
             if execution.reason == "cancel":
                 raise CancelRequested(run.cancel or "interrupt", run.cancel_reason or "")
-            ending = await self._ending(execution)
-            await writer.flush()  # before the commit lets another process write on this thread
+            # Everything is told before the commit lets another process write on this thread.
+            ending, _ = await asyncio.gather(self._ending(execution), writer.flush())
             following = await self._claims.finish(run, ending, more=more)
         except CancelRequested:
             ending, following = await self._cancelled(run, writer, more=more)

@@ -56,11 +56,15 @@ class Events:
         self.bytes_written = 0
 
     @asynccontextmanager
-    async def write(self, thread_id: UUID, run_id: UUID, epoch: int) -> AsyncIterator[Writer]:
-        """For the holder of this claim; on exit everything is in Redis, if it can be reached."""
-        writer = Writer(
-            run_id, epoch, partial(self._store, thread_id), partial(self._wake, thread_id)
-        )
+    async def write(
+        self, thread_id: UUID, run_id: UUID, epoch: int, *, heard: bool = True
+    ) -> AsyncIterator[Writer]:
+        """For the holder of this claim; on exit everything is in Redis, if it can be reached.
+
+        Without `heard` nobody is thought to listen elsewhere until Redis says otherwise.
+        """
+        store, wake = partial(self._store, thread_id), partial(self._wake, thread_id)
+        writer = Writer(run_id, epoch, store, wake, heard=heard)
         self._writers[thread_id].append(writer)
         flusher = asyncio.create_task(writer.keep_flushing())
         try:

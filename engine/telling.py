@@ -36,7 +36,10 @@ class Writer:
     is sent again in its place.
     """
 
-    def __init__(self, run_id: UUID, epoch: int, store: Store, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, run_id: UUID, epoch: int, store: Store, wake: Callable[[], None], *, heard: bool
+    ) -> None:
+        """`heard`: somebody may listen elsewhere, until the first answer tells."""
         self._run_id = run_id
         self.epoch = epoch
         self._store = store
@@ -46,7 +49,7 @@ class Writer:
         self._tail: deque[Event] = deque()
         self._bytes = 0
         self._refused = False
-        self._listeners = 0
+        self._listeners = int(heard)
         self._more = asyncio.Event()
         self._closing = asyncio.Event()
         self._flushing = asyncio.Lock()
@@ -92,21 +95,28 @@ class Writer:
                 self._listeners = appended.listeners
 
     async def keep_flushing(self) -> None:
-        """Flush at once what comes after a silence, and in batches what comes faster."""
+        """Flush in batches; at once, if somebody listens, what comes after a silence."""
         while not self.closed:
             await self._more.wait()
             self._more.clear()
-            await self.flush()
-            pause = _HEARD_SECONDS if self._listeners else _UNHEARD_SECONDS
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._closing.wait()
+            if self._listeners:
+                await self.flush()
+                await self._pause(_HEARD_SECONDS)
+            else:
+                await self._pause(_UNHEARD_SECONDS)
+                if not self.closed:
+                    await self.flush()
             if self._sent < self._seq:
                 self._more.set()
 
     def close(self) -> None:
         self._closing.set()
         self._more.set()
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
 
     def _first(self) -> int:
         return self._tail[0].position[1] if self._tail else self._seq + 1
