@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from langgraph.errors import GraphDrained
@@ -40,7 +40,7 @@ _KEYS_SECONDS = 600.0  # how often old idempotency keys are deleted
 class _Execution:
     """A run at work, and why it was stopped if it was."""
 
-    def __init__(self, run: Run, task: asyncio.Task[None], control: RunControl) -> None:
+    def __init__(self, run: Run, task: asyncio.Task[Any], control: RunControl) -> None:
         self.run = run
         self.task = task
         self.control = control
@@ -249,10 +249,10 @@ class Dispatcher:
                 del self._executions[run.run_id]
                 self._let_go(task)
 
-    def _let_go(self, task: asyncio.Task[None]) -> None:
+    def _let_go(self, task: asyncio.Task[Any]) -> None:
         """A graph that goes on although it was cancelled keeps a slot for as long as it does."""
 
-        def gone(task: asyncio.Task[None]) -> None:
+        def gone(task: asyncio.Task[Any]) -> None:
             if not task.cancelled():
                 task.exception()  # heard, so that asyncio does not complain
             self.release()
@@ -302,7 +302,7 @@ class Dispatcher:
                 raise Superseded from error
             log.info("run %s failed", execution.run.run_id, exc_info=error)
             return await self._endings.failed(execution.run, error)
-        return await self._endings.succeeded(execution.run)
+        return await self._endings.succeeded(execution.run, task.result())
 
     def _announce(self, run: Run, ending: Ending, writer: Writer) -> None:
         """After the commit, so that whoever hears of the end also reads it."""

@@ -1,6 +1,8 @@
 """How runs end: the row of the run, the row of its thread, and the error that clients see."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 from checkpoints.errors import InvalidCheckpoint
 from engine.claims import CancelRequested, Ending, Run
@@ -28,9 +30,12 @@ class Endings:
     def __init__(self, graphs: Graphs) -> None:
         self._graphs = graphs
 
-    async def succeeded(self, run: Run) -> Ending:
-        """It returned, or waits for an answer: both are a success."""
-        state = await self._state(run)
+    async def succeeded(self, run: Run, left: Mapping[str, Any] | None) -> Ending:
+        """It returned, or waits for an answer: both are a success.
+
+        `left` are the values of a graph that has returned, if it has told them.
+        """
+        state = await self._state(run) if left is None else Settled("idle", left, {})
         return Ending("success", state.status, state)
 
     async def failed(self, run: Run, error: BaseException) -> Ending:

@@ -1,6 +1,6 @@
 """Executes one claimed run: what was asked for becomes a call of the graph, its output events."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from importlib.metadata import version
 from typing import Any, cast
 
@@ -39,27 +39,42 @@ class Executor:
     def __init__(self, graphs: Graphs) -> None:
         self._graphs = graphs
 
-    async def execute(self, run: Run, writer: Writer, control: RunControl) -> None:
+    async def execute(self, run: Run, writer: Writer, control: RunControl) -> Json | None:
         """Go on where the thread's checkpoints end. What the graph raises passes through.
 
-        `GraphDrained` when it stopped at the end of a super-step, as `control` asked.
+        `GraphDrained` when it stopped at the end of a super-step, as `control` asked. Returns the
+        thread's values, or None when only its checkpoints tell how it was left.
         """
         writer.put("metadata", dumps({"run_id": str(run.run_id), "attempt": run.attempt}))
         modes = run.kwargs["stream_mode"]
         partials = Partials() if "messages" in modes and "messages-tuple" not in modes else None
-        async for part in self._stream(run, control):
+        shown = _native(modes)
+        left: Json | None = None
+        async for part in self._stream(run, control, shown | {"values"}):
             namespace, mode, data = part if run.kwargs["subgraphs"] else ((), *part)
+            if mode == "values" and not namespace:
+                left = data
+            if mode not in shown:
+                continue
             suffix = "".join(f"|{part}" for part in namespace)
             if mode == "messages" and partials:
                 for name, payload in partials.add(data):
                     writer.put(name + suffix, dumps(payload))
             else:
                 writer.put(mode + suffix, dumps(shape(mode, data)))
+        return left if self._is_at_rest(run, left) else None
 
-    async def _stream(self, run: Run, control: RunControl) -> AsyncIterator[Any]:
+    def _is_at_rest(self, run: Run, left: Any) -> bool:
+        """Whether the last values are the thread's, and nothing waits."""
+        breaks = run.kwargs["interrupt_before"] or run.kwargs["interrupt_after"]
+        told = isinstance(left, dict) and "__interrupt__" not in left
+        return told and not breaks and self._graphs.tells_its_state(run.graph_id)
+
+    async def _stream(
+        self, run: Run, control: RunControl, modes: Collection[StreamMode]
+    ) -> AsyncIterator[Any]:
         asked = run.kwargs
         resumed = run.attempt > 1 and await self._has_begun(run)
-        modes = {NATIVE[mode] for mode in asked["stream_mode"] if mode in NATIVE} or {"values"}
         stream = self._graphs.get(run.graph_id).astream(
             None if resumed else _input(asked),
             _config(run, resumed=resumed),
@@ -80,6 +95,10 @@ class Executor:
         await saver.aget_tuple(fenced(config, run.epoch))  # from now on that one adds none
         checkpoints = saver.alist(config, filter={"run_id": str(run.run_id)}, limit=1)
         return any([True async for _ in checkpoints])
+
+
+def _native(modes: Collection[str]) -> set[StreamMode]:
+    return {NATIVE[mode] for mode in modes if mode in NATIVE} or {"values"}
 
 
 def _input(asked: Mapping[str, Any]) -> Any:

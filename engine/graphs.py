@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.channels import EphemeralValue, UntrackedValue
 from langgraph.channels.base import BaseChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph, StateGraph
@@ -48,6 +49,13 @@ class Graphs:
         if graph := self._compiled.get(graph_id):
             return graph
         raise NotFound(f"Graph '{graph_id}' not found. Expected one of: {sorted(self)}")
+
+    def tells_its_state(self, graph_id: str) -> bool:
+        """Whether the values it streams last are those that its checkpoints hold."""
+        graph = self.get(graph_id)
+        channels = (graph.channels[name] for name in graph.stream_channels_list)
+        passing = any(isinstance(one, UntrackedValue | EphemeralValue) for one in channels)
+        return not (passing or graph.interrupt_before_nodes or graph.interrupt_after_nodes)
 
     def saver(self, graph_id: str) -> BaseCheckpointSaver[Any]:
         """The checkpointer that knows the graph's own types."""
