@@ -1,127 +1,100 @@
 """The effect ledger: every write happens once, and its receipt is committed with it.
 
-The key of an effect is its thread and its tool call. The row is claimed before the work and
-completed after it, in the transaction that does the work: a crash in between leaves neither.
+The key of an effect is its thread and its tool call. For our own tables the row is claimed before
+the work and completed after it, in the transaction that does the work: a crash in between leaves
+neither. What is remote cannot share a transaction: see `engine.remote`.
 """
 
-import hashlib
-import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from psycopg.types.json import Jsonb
-from typing_extensions import TypedDict
 
-from engine.database import Connection, Pool, statements
-from engine.errors import Refused
+from engine.database import Connection, Pool, fetch_one
+from engine.errors import OutcomeUnknown
+from engine.ledger import Call, Receipt, claimed_before, columns, enter, hold, receipt_of, sql
+from engine.remote import OnUnknown, Reconcile, Remote, Send
 
-
-class Receipt(TypedDict):
-    """A committed write: a fact that no rollback, fork or time travel undoes."""
-
-    key: str
-    tool: str
-    args: dict[str, Any]
-    text: str
-    data: dict[str, Any]
-    at: str
-
-
-@dataclass(frozen=True)
-class Call:
-    """A write that somebody wants done, with arguments as plain JSON."""
-
-    tenant: str
-    thread_id: str
-    run_id: str
-    call_id: str
-    tool: str
-    args: dict[str, Any]
-
-    @property
-    def digest(self) -> str:
-        """Equal for equal arguments, in whatever order they come."""
-        text = json.dumps(self.args, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()
-
+__all__ = ["Call", "Effects", "Receipt"]
 
 Work = Callable[[Connection], Awaitable[tuple[str, dict[str, Any]]]]
 """Does the effect on the ledger's own transaction, and returns the receipt's text and data."""
 
 
-@cache
-def _sql() -> Mapping[str, str]:
-    return statements("engine", "effects.sql")
-
-
 @dataclass(frozen=True)
 class Effects:
-    """The ledger in table `frontdesk.effects`."""
+    """The ledger in table `frontdesk.effects`.
+
+    `on_unknown` is called with the name of a tool whose outcome a colleague has to find out.
+    """
 
     pool: Pool
+    on_unknown: OnUnknown | None = None
 
-    async def once(self, call: Call, work: Work) -> Receipt:
+    async def once(self, call: Call, work: Work, *, seconds: float = 30.0) -> Receipt:
         """Do `work` unless this call was done before, and return the receipt of the one effect.
 
         The same tool with the same arguments in one run is the same effect. Raises `Refused` when
-        the key is known with another tool or other arguments; whatever `work` raises undoes all.
+        the key is known with another tool or other arguments, `checkpoints.Superseded` when the
+        thread has another owner; whatever is raised undoes all. A process that sleeps in it for
+        longer than `seconds` and a little loses the transaction.
         """
-        values = _values(call)
+        values = columns(call)
         async with self.pool.connection() as conn, conn.transaction():
-            claimed = await (await conn.execute(_sql()["claim"], values)).fetchone()
-            if claimed is None:
+            await enter(conn, call, seconds)
+            if await fetch_one(conn, sql()["claim"], values) is None:
                 return await self._before(conn, call)
             text, data = await work(conn)
-            values |= {"text": text, "data": Jsonb(data)}
-            row = await (await conn.execute(_sql()["complete"], values)).fetchone()
+            values |= {"text": text, "data": Jsonb(data), "attempt": None, "keyed": False}
+            row = await fetch_one(conn, sql()["complete"], values)
+            await hold(conn, call)
         if row is None:
-            raise RuntimeError(f"the claim of {call.thread_id}:{call.call_id} is gone")
-        return _receipt(row)
+            raise RuntimeError(f"the claim of {call.key} is gone")
+        return receipt_of(row)
+
+    async def remote(
+        self,
+        call: Call,
+        send: Send,
+        *,
+        honours_key: bool,
+        reconcile: Reconcile | None = None,
+        seconds: float = 30.0,
+        retries: int = 0,
+    ) -> Receipt:
+        """Have a remote system do this call once, and return its receipt.
+
+        `seconds` bound one `send`; `retries` are made only where the key is honoured. An error that
+        proves that nothing happened (`Refused`, no connection) leaves nothing behind. Raises
+        `OutcomeUnknown`, `Unavailable` when it certainly was not done, `Refused` when the key is
+        known with other arguments, `checkpoints.Superseded` when the thread has another owner.
+        """
+        remote = Remote(
+            self.pool,
+            send,
+            reconcile,
+            honours_key=honours_key,
+            seconds=seconds,
+            retries=retries if honours_key else 0,
+            on_unknown=self.on_unknown,
+        )
+        return await remote.once(call)
 
     async def earlier(self, call: Call) -> Receipt | None:
         """The last receipt of the same tool with the same arguments on this thread."""
         async with self.pool.connection() as conn:
-            row = await (await conn.execute(_sql()["same_call"], _values(call))).fetchone()
-        return _receipt(row) if row else None
+            row = await fetch_one(conn, sql()["same_call"], columns(call))
+        return receipt_of(row) if row else None
 
     async def receipts(self, thread_id: str) -> list[Receipt]:
         """Everything that was done on a thread, oldest first."""
         async with self.pool.connection() as conn:
-            rows = await conn.execute(_sql()["receipts"], {"thread_id": thread_id})
-            return [_receipt(row) async for row in rows]
+            rows = await conn.execute(sql()["receipts"], {"thread_id": thread_id})
+            return [receipt_of(row) async for row in rows]
 
     async def _before(self, conn: Connection, call: Call) -> Receipt:
-        row = await (await conn.execute(_sql()["claimed_before"], _values(call))).fetchone()
-        if row is None:
-            raise RuntimeError(f"the row that blocked {call.thread_id}:{call.call_id} is gone")
-        if (row["tool"], row["digest"]) != (call.tool, call.digest):
-            raise Refused(
-                f"Tool call {call.call_id} was already used for {row['tool']} with other "
-                "arguments: nothing was changed."
-            )
-        return _receipt(row)
-
-
-def _values(call: Call) -> dict[str, Any]:
-    return {
-        "tenant": call.tenant,
-        "thread_id": call.thread_id,
-        "run_id": call.run_id,
-        "call_id": call.call_id,
-        "tool": call.tool,
-        "args": Jsonb(call.args),
-        "digest": call.digest,
-    }
-
-
-def _receipt(row: Mapping[str, Any]) -> Receipt:
-    return Receipt(
-        key=f"{row['thread_id']}:{row['call_id']}",
-        tool=row["tool"],
-        args=row["args"],
-        text=row["text"],
-        data=row["data"],
-        at=row["at"].isoformat(),
-    )
+        row = await claimed_before(conn, call)
+        if row["state"] != "done":
+            raise OutcomeUnknown
+        return receipt_of(row)

@@ -58,3 +58,7 @@ class Unavailable(FrontdeskError):
 
 class Refused(FrontdeskError):
     """A tool refused the call: nothing was changed."""
+
+
+class OutcomeUnknown(FrontdeskError):
+    """Nobody can tell whether this was done: a colleague has to check before it is tried again."""

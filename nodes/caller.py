@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
+from checkpoints import EPOCH
 from engine.settings import Settings
 from nodes.resources import Resources
 from nodes.state import Identity
@@ -61,6 +62,7 @@ async def run_for(resources: Resources, config: RunnableConfig, context: Context
         customer_id=known["customer_id"],
         level=known["level"],
         locale=context.locale,
+        epoch=config["configurable"].get(EPOCH),
     )
 
 

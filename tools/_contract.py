@@ -31,7 +31,9 @@ class Run:
     level: Level = "anonymous"
     locale: str = "en"
     connection: Connection | None = None
-    """Set for writes: the transaction that also holds the effect ledger's row."""
+    """Set for writes to our own tables: the transaction that also holds the effect ledger's row."""
+    epoch: int | None = None
+    """Of the claim under which this run works: no other may write on its thread."""
 
     @property
     def idempotency_key(self) -> str:
@@ -70,17 +72,25 @@ class Tool(ABC):
     Refused` with a sentence for the customer when a rule forbids it. A write runs twice: once in a
     transaction that is rolled back, to list exactly what will happen (`Result.text`, such as
     "cancel order #W1: refund 10.00 to gift card gift_card_1"), and again for real after a yes.
-    A write to a remote system, which cannot be rolled back, overrides `preview`.
+    A write to a remote system, which cannot be rolled back, declares it as `remote`, overrides
+    `preview`, and hands `run.idempotency_key` over.
     """
 
     write: ClassVar[bool] = False
     confirm: ClassVar[bool] = True
     """For writes: whether the customer is asked first. A ticket or a hand-off needs no yes."""
+    remote: ClassVar[Literal["", "keyed", "unkeyed"]] = ""
+    """For writes to a remote system: whether it does a thing once however often it gets the key.
+
+    After a crash in the middle, a keyed one is sent the same again; an unkeyed one is asked by
+    `reconcile`, if the tool has that, else the outcome is left to a colleague. Raise `Refused` only
+    when the remote certainly did nothing; any other error is an unknown outcome.
+    """
     level: ClassVar[Level] = "anonymous"
     """How sure of the customer the runtime must be before it calls this."""
     timeout: ClassVar[timedelta] = timedelta(seconds=5)
     retries: ClassVar[int] = 1
-    """How often a read is repeated after it timed out or could not reach its system."""
+    """How often a read, or a keyed write, is repeated after it timed out or found no answer."""
     identifies: ClassVar[bool] = False
     """Whether a result may say who is asking (`Result.identified`)."""
     provides: ClassVar[tuple[str, ...]] = ()
@@ -98,3 +108,10 @@ class Tool(ABC):
     async def preview(self, run: Run, **args: Any) -> Result:
         """List exactly what the write will do, changing nothing that outlives `run.connection`."""
         return await self(**args, run=run)
+
+    async def reconcile(self, run: Run, **args: Any) -> Result | None:
+        """Ask the remote what became of `run.idempotency_key`: what was done, or None.
+
+        None only if it was not done and will not be any more. For unkeyed writes that can ask.
+        """
+        raise NotImplementedError

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from engine.database import Connection, Pool
 from engine.effects import Call, Effects, Receipt
-from engine.errors import Refused, Unavailable
+from engine.errors import OutcomeUnknown, Refused, Unavailable
 from tools._contract import Result, Run, Tool
 from tools._identity import Identities, allows, missing
 from tools._schema import arguments, complaint, mentioned
@@ -48,6 +48,8 @@ class Toolbox:
     tools: Mapping[str, Tool]
     pool: Pool
     identities: Identities
+    on_unknown: Callable[[str], None] | None = None
+    """Called with a tool's name when nobody can tell whether its write was done."""
 
     def specs(self) -> list[StructuredTool]:
         """What a chat model binds: name, description and arguments, without `run`.
@@ -98,13 +100,15 @@ class Toolbox:
     async def invoke(self, call: ToolCall, run: Run) -> Outcome:
         """Carry a call out for `run`; whoever confirms a write has done so before.
 
-        Refusals are outcomes. Raises what broke when a write's fate is unknown: doing the same
-        call again finds its receipt, or does it.
+        Refusals are outcomes, and so is a remote write that nobody can tell the fate of: a
+        colleague finds it in the ledger. Raises what else broke: doing the same call again finds
+        its receipt, or does it.
         """
         try:
             tool, args = await self._admit(call, run)
             if tool.write:
-                return await self._write(tool, args, call, run)
+                write = self._write_remote if tool.remote else self._write
+                return await write(tool, args, call, run)
             result = await self._read(tool, args, call, run)
             if result.identified is not None:
                 await self.identities.bind(run.tenant, run.thread_id, result.identified)
@@ -124,7 +128,7 @@ class Toolbox:
 
     @cached_property
     def _effects(self) -> Effects:
-        return Effects(self.pool)
+        return Effects(self.pool, self.on_unknown)
 
     async def _admit(self, call: ToolCall, run: Run) -> tuple[Tool, BaseModel]:
         """The tool and its checked arguments, or `Refused` saying what is wrong."""
@@ -168,8 +172,34 @@ class Toolbox:
                 ) from error
             return result.text, result.data
 
-        receipt = await self._effects.once(_ledger_call(call, run, args), work)
-        return Outcome(Result(receipt["text"], receipt["data"]), receipt=receipt)
+        seconds = tool.timeout.total_seconds()
+        receipt = await self._effects.once(_ledger_call(call, run, args), work, seconds=seconds)
+        return _done(receipt)
+
+    async def _write_remote(self, tool: Tool, args: BaseModel, call: ToolCall, run: Run) -> Outcome:
+        async def send(key: str) -> tuple[str, dict[str, Any]]:
+            result = await tool(run=_under(run, key), **_values(args))
+            return result.text, result.data
+
+        async def ask(key: str) -> tuple[str, dict[str, Any]] | None:
+            result = await tool.reconcile(run=_under(run, key), **_values(args))
+            return (result.text, result.data) if result else None
+
+        can_ask = type(tool).reconcile is not Tool.reconcile
+        try:
+            receipt = await self._effects.remote(
+                _ledger_call(call, run, args),
+                send,
+                honours_key=tool.remote == "keyed",
+                reconcile=ask if can_ask else None,
+                seconds=tool.timeout.total_seconds(),
+                retries=tool.retries,
+            )
+        except OutcomeUnknown:
+            return Outcome(error=_unknown(call))
+        except (Unavailable, OSError, httpx.TransportError) as error:
+            raise _Unreachable(_unreachable(call)) from error
+        return _done(receipt)
 
 
 class _Unreachable(Exception):
@@ -200,6 +230,23 @@ def _ledger_call(call: ToolCall, run: Run, args: BaseModel) -> Call:
         call_id=run.call_id,
         tool=call["name"],
         args=args.model_dump(mode="json"),
+        epoch=run.epoch,
+    )
+
+
+def _under(run: Run, key: str) -> Run:
+    """The run whose idempotency key this is: that of the call that was begun first."""
+    return replace(run, call_id=key.removeprefix(f"{run.thread_id}:"))
+
+
+def _done(receipt: Receipt) -> Outcome:
+    return Outcome(Result(receipt["text"], receipt["data"]), receipt=receipt)
+
+
+def _unknown(call: ToolCall) -> str:
+    return (
+        f"I cannot tell whether this was done ({_words(call)}). A colleague will check: "
+        "please do not ask for it again before."
     )
 
 
