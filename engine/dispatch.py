@@ -225,7 +225,13 @@ class Dispatcher:
     async def _execute(self, run: Run, *, heard: bool) -> Run | None:
         """Execute and end a claimed run. Returns the thread's next one, claimed."""
         began = time.monotonic()
-        events = self._events.write(run.thread_id, run.run_id, run.epoch or 0, heard=heard)
+        events = self._events.write(
+            run.thread_id,
+            run.run_id,
+            run.epoch or 0,
+            heard=heard,
+            replayed=run.kwargs["resumable"],
+        )
         async with events as writer:
             control = RunControl()
             if self._stopping:

@@ -57,14 +57,21 @@ class Events:
 
     @asynccontextmanager
     async def write(
-        self, thread_id: UUID, run_id: UUID, epoch: int, *, heard: bool = True
+        self,
+        thread_id: UUID,
+        run_id: UUID,
+        epoch: int,
+        *,
+        heard: bool = True,
+        replayed: bool = True,
     ) -> AsyncIterator[Writer]:
         """For the holder of this claim; on exit everything is in Redis, if it can be reached.
 
-        Without `heard` nobody is thought to listen elsewhere until Redis says otherwise.
+        Without `heard` nobody is thought to listen elsewhere until Redis says otherwise; without
+        `replayed` nobody will ask later for what was told.
         """
         store, wake = partial(self._store, thread_id), partial(self._wake, thread_id)
-        writer = Writer(run_id, epoch, store, wake, heard=heard)
+        writer = Writer(run_id, epoch, store, wake, heard=heard, replayed=replayed)
         self._writers[thread_id].append(writer)
         flusher = asyncio.create_task(writer.keep_flushing())
         try:

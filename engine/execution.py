@@ -65,10 +65,16 @@ class Executor:
         return left if self._is_at_rest(run, left) else None
 
     def _is_at_rest(self, run: Run, left: Any) -> bool:
-        """Whether the last values are the thread's, and nothing waits."""
-        breaks = run.kwargs["interrupt_before"] or run.kwargs["interrupt_after"]
+        """Whether the last values are the thread's, and nothing waits.
+
+        What began with an input and was not interrupted has come to its end; after a command, or
+        where an earlier attempt was, something may wait still.
+        """
+        asked = run.kwargs
+        breaks = asked["interrupt_before"] or asked["interrupt_after"]
+        begun = asked["input"] is not None and not asked["command"] and run.attempt == 1
         told = isinstance(left, dict) and "__interrupt__" not in left
-        return told and not breaks and self._graphs.tells_its_state(run.graph_id)
+        return begun and told and not breaks and self._graphs.tells_its_state(run.graph_id)
 
     async def _stream(
         self, run: Run, control: RunControl, modes: Collection[StreamMode]

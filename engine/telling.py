@@ -13,6 +13,7 @@ from engine.following import Event, Position
 _BATCH_BYTES = 256_000
 _TAIL_BYTES = 8_000_000
 _HEARD_SECONDS = 0.02
+_PIECES = frozenset({"messages", "custom"})  # of which there are many in a step
 _UNHEARD_SECONDS = 0.25  # nobody elsewhere listens: fewer batches, each of which costs
 
 
@@ -37,9 +38,20 @@ class Writer:
     """
 
     def __init__(
-        self, run_id: UUID, epoch: int, store: Store, wake: Callable[[], None], *, heard: bool
+        self,
+        run_id: UUID,
+        epoch: int,
+        store: Store,
+        wake: Callable[[], None],
+        *,
+        heard: bool,
+        replayed: bool,
     ) -> None:
-        """`heard`: somebody may listen elsewhere, until the first answer tells."""
+        """`heard`: somebody may listen elsewhere, until the first answer tells.
+
+        `replayed`: readers may come later, so a step's events do not wait for a batch.
+        """
+        self._replayed = replayed
         self._run_id = run_id
         self.epoch = epoch
         self._store = store
@@ -52,6 +64,7 @@ class Writer:
         self._listeners = int(heard)
         self._more = asyncio.Event()
         self._closing = asyncio.Event()
+        self._soon = asyncio.Event()  # do not wait
         self._flushing = asyncio.Lock()
 
     @property
@@ -71,6 +84,8 @@ class Writer:
             self._bytes -= len(self._tail.popleft().data)
         self._wake()
         self._more.set()
+        if self._replayed and name.partition("|")[0] not in _PIECES:
+            self._soon.set()
 
     def after(self, position: Position) -> Sequence[Event] | None:
         """Everything after `position`, or None when that is not all in memory."""
@@ -99,24 +114,26 @@ class Writer:
         while not self.closed:
             await self._more.wait()
             self._more.clear()
-            if self._listeners:
-                await self.flush()
-                await self._pause(_HEARD_SECONDS)
-            else:
+            if not self._listeners:
                 await self._pause(_UNHEARD_SECONDS)
-                if not self.closed:
-                    await self.flush()
+            if self.closed:
+                return
+            self._soon.clear()
+            await self.flush()
+            if self._listeners:
+                await self._pause(_HEARD_SECONDS)
             if self._sent < self._seq:
                 self._more.set()
 
     def close(self) -> None:
         self._closing.set()
         self._more.set()
+        self._soon.set()
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._closing.wait()
+                await self._soon.wait()
 
     def _first(self) -> int:
         return self._tail[0].position[1] if self._tail else self._seq + 1
