@@ -197,6 +197,20 @@ def _elements(part: Part) -> Iterator[tuple[Ordinal, bytes]]:
             yield from (((stream, low + i), item) for i, item in enumerate(leaf.items))
 
 
+class StoredWrites(NamedTuple):
+    """The writes of a task as one call brought them; some may not count (`merged`)."""
+
+    task_id: str
+    task_path: str
+    run_id: str | None
+    writes: Sequence[tuple[int, str, Packed]]
+
+    def ranges(self) -> Iterator[Range]:
+        """Where all their elements lie."""
+        for _, _, value in self.writes:
+            yield from stored_ranges(value)
+
+
 @dataclass(frozen=True, slots=True)
 class StoredWrite:
     """A write as read: its value is still packed."""
@@ -210,7 +224,10 @@ class StoredWrite:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A checkpoint as read: metadata encoded, values packed, writes merged and in order."""
+    """A checkpoint as read: metadata encoded, values packed, writes merged and in order.
+
+    `calls` are the writes before that, one for each of `row.writes`.
+    """
 
     row: Row
     v: int
@@ -222,13 +239,24 @@ class Stored:
     rest: bytes | None
     channels: Mapping[str, Packed]
     writes: Sequence[StoredWrite]
+    calls: Sequence[StoredWrites]
 
     def ranges(self) -> Iterator[Range]:
-        """Where all elements of the checkpoint and its writes lie."""
-        for value in self.channels.values():
-            yield from stored_ranges(value)
+        """Where all elements of the checkpoint and of the writes that count lie."""
+        yield from self.own_ranges()
         for write in self.writes:
             yield from stored_ranges(write.value)
+
+    def own_ranges(self) -> Iterator[Range]:
+        """Where the elements of the checkpoint alone lie."""
+        for value in self.channels.values():
+            yield from stored_ranges(value)
+
+    def all_ranges(self) -> Iterator[Range]:
+        """The same with those of writes that do not count, and may when others are removed."""
+        yield from self.own_ranges()
+        for call in self.calls:
+            yield from call.ranges()
 
 
 def opened(sealing: Sealing, row: Row) -> Stored:
@@ -238,18 +266,19 @@ def opened(sealing: Sealing, row: Row) -> Stored:
         sealing.open(row.body, body_context(*at, "c")), option=ormsgpack.OPT_NON_STR_KEYS
     )
     context = body_context(*at, "w") if row.writes else b""
-    bodies = [ormsgpack.unpackb(sealing.open(body, context)) for body in row.writes]
+    calls = [StoredWrites(*ormsgpack.unpackb(sealing.open(body, context))) for body in row.writes]
     v, ts, versions, seen, updated, metadata, rest, channels = fields
-    return Stored(row, v, ts, versions, seen, updated, metadata, rest, channels, merged(bodies))
+    writes = merged(calls)
+    return Stored(row, v, ts, versions, seen, updated, metadata, rest, channels, writes, calls)
 
 
-def merged(bodies: Sequence[Any]) -> list[StoredWrite]:
+def merged(calls: Sequence[StoredWrites]) -> list[StoredWrite]:
     """The writes that count, in the order they apply.
 
     Of one task and index the first counts, of a special channel (negative index) the last.
     """
     writes: dict[tuple[str, int], StoredWrite] = {}
-    for task_id, path, _, each in bodies:
+    for task_id, path, _, each in calls:
         for idx, channel, value in each:
             if idx < 0 or (task_id, idx) not in writes:
                 writes[task_id, idx] = StoredWrite(task_id, path, idx, channel, value)

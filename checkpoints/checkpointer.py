@@ -156,7 +156,9 @@ class Checkpointer(Bridge):
         if head := session.head(at.ns, at.checkpoint_id):
             head.writes.extend(part for _, _, part in parts)
         content = WritesBody(task_id, task_path, _run_id(config), parts)
-        await self._save(Save(session, self._sealing, at, content, nonce=new_nonce()))
+        await self._save(
+            Save(session, self._sealing, at, content, nonce=new_nonce(), run_id=content.run_id)
+        )
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint of `config`, or the latest; None if there is none. Raises `Torn`."""
@@ -212,7 +214,11 @@ class Checkpointer(Bridge):
         await self._storage.delete_thread(str(thread_id))
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """Delete the checkpoints of these runs; those a delta channel still needs stay."""
+        """Delete the checkpoints of these runs, and what they wrote upon those of others.
+
+        So a checkpoint that a deleted run went on from reads as before it. What a delta channel of
+        a checkpoint that stays needs, stays too.
+        """
         await retention.delete_for_runs(self._reader, self._codec(), [str(one) for one in run_ids])
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
@@ -377,6 +383,6 @@ def _query(
 
 def _run_id(config: RunnableConfig) -> str | None:
     for source in (config.get("metadata", {}), config.get("configurable", {})):
-        if run_id := source.get("run_id"):
+        if (run_id := source.get("run_id")) and isinstance(run_id, str | int | float):
             return str(run_id)
     return None

@@ -15,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed
 
 from checkpoints import arrays
 from checkpoints.errors import Closed, InvalidCheckpoint, Unavailable
-from checkpoints.records import Found, Ordinal, Outcome, Put, Query, Range, Refusal, Row
+from checkpoints.records import Found, Ordinal, Outcome, Put, Query, Range, Refusal, Row, Writes
 from checkpoints.schema import migrate, statements
 
 Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
@@ -107,7 +107,11 @@ class PostgresStorage:
         return [thread for (thread,) in await self._fetch("threads_of_runs", {"runs": runs})]
 
     async def remove(
-        self, thread_id: str, checkpoints: Sequence[tuple[str, str]], ranges: Sequence[Range]
+        self,
+        thread_id: str,
+        checkpoints: Sequence[tuple[str, str]],
+        ranges: Sequence[Range],
+        writes: Sequence[Writes] = (),
     ) -> None:
         gone = [(ns, id_) for ns, id_ in checkpoints if _storable(ns) and _is_id(id_)]
         if _storable(thread_id):
@@ -115,6 +119,9 @@ class PostgresStorage:
                 "thread": thread_key(thread_id),
                 "nss": arrays.texts([ns.encode() for ns, _ in gone]),
                 "ids": arrays.uuids([_id(id_) for _, id_ in gone]),
+                "write_nss": arrays.texts([_text(ns) for ns, _, _ in writes]),
+                "write_ids": arrays.uuids([_id(id_) for _, id_, _ in writes]),
+                "bodies": arrays.byteas([body for _, _, body in writes]),
                 **_range_arrays(ranges),
             }
             await self._fetch("remove", arguments)

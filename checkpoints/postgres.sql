@@ -44,7 +44,10 @@ select distinct t.thread_id from {schema}.runs r join {schema}.threads t using (
 where r.run_id = any(%(runs)s);
 
 -- name: remove
-select {schema}.remove(%(thread)s, %(nss)s, %(ids)s, %(streams)s, %(los)s, %(his)s);
+select {schema}.remove(
+    %(thread)s, %(nss)s, %(ids)s, %(write_nss)s, %(write_ids)s, %(bodies)s,
+    %(streams)s, %(los)s, %(his)s
+);
 
 -- name: delete_thread
 select {schema}.delete_thread(%(thread)s, %(if_swept)s);

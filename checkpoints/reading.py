@@ -1,6 +1,6 @@
 """Rows as LangGraph wants them, with the elements they refer to."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -34,16 +34,20 @@ class Reader:
 
     async def complete(self, rows: Sequence[Stored], known: Elements) -> None:
         """Add to `known` what the rows of one thread refer to and it lacks. Raises `Torn`."""
-        ranges = union(each for row in rows for each in row.ranges())
-        missing = [at for at in ordinals(ranges) if at not in known]
-        if not missing:
-            return
-        wanted = union((stream, seq, seq + 1) for stream, seq in missing)
+        needed = list(ordinals(union(each for row in rows for each in row.ranges())))
         thread_id = rows[0].row.thread_id
-        found = await self.storage.elements(thread_id, wanted)
-        known |= self.unseal(thread_id, found)
-        if gone := sum(at not in known for at in missing):
+        await self.add(thread_id, needed, known)
+        if gone := sum(at not in known for at in needed):
             raise Torn(f"Thread {thread_id} lacks {gone} of the elements its checkpoints refer to.")
+
+    async def add(self, thread_id: str, wanted: Iterable[Ordinal], known: Elements) -> None:
+        """Add to `known` such of these elements as it lacks and the thread has."""
+        missing = union(
+            (stream, seq, seq + 1) for stream, seq in wanted if (stream, seq) not in known
+        )
+        if missing:
+            found = await self.storage.elements(thread_id, missing)
+            known |= self.unseal(thread_id, found)
 
     async def present(self, rows: Sequence[Stored], known: Elements) -> Sequence[Stored]:
         """Complete rows of one thread, without those that were removed since. Raises `Torn`."""

@@ -81,6 +81,10 @@ class Query:
     run_id: str | None = None
 
 
+Writes = tuple[str, str, bytes]
+"""Writes as one call brought them: (ns, checkpoint id, body as stored)."""
+
+
 class Storage(Protocol):
     """Where checkpoints lie. Every method may raise `Unavailable`."""
 
@@ -113,13 +117,20 @@ class Storage(Protocol):
         ...
 
     async def threads_of_runs(self, run_ids: Sequence[str]) -> Sequence[str]:
-        """Ids of the threads these runs wrote checkpoints in."""
+        """Ids of the threads these runs wrote in."""
         ...
 
     async def remove(
-        self, thread_id: str, checkpoints: Sequence[tuple[str, str]], ranges: Sequence[Range]
+        self,
+        thread_id: str,
+        checkpoints: Sequence[tuple[str, str]],
+        ranges: Sequence[Range],
+        writes: Sequence[Writes] = (),
     ) -> None:
-        """Remove checkpoints, as (ns, id), with their writes, and these elements; new salt."""
+        """Remove checkpoints, as (ns, id), with their writes, and these elements; new salt.
+
+        `writes` are removed from checkpoints that stay. All of it is one commit.
+        """
         ...
 
     async def delete_thread(self, thread_id: str) -> None:

@@ -9,7 +9,7 @@ from itertools import chain, repeat
 from secrets import randbits
 from typing import Any
 
-from checkpoints.records import Found, Ordinal, Outcome, Put, Query, Range, Refusal, Row
+from checkpoints.records import Found, Ordinal, Outcome, Put, Query, Range, Refusal, Row, Writes
 from checkpoints.redis_client import Client, Command, Server, connected, raise_first_error
 from checkpoints.redis_records import (
     epoch_argument,
@@ -155,12 +155,17 @@ class RedisStorage:
         return [untext(thread_id) for thread_id in set(chain(*answers))]
 
     async def remove(
-        self, thread_id: str, checkpoints: Sequence[tuple[str, str]], ranges: Sequence[Range]
+        self,
+        thread_id: str,
+        checkpoints: Sequence[tuple[str, str]],
+        ranges: Sequence[Range],
+        writes: Sequence[Writes] = (),
     ) -> None:
         """See `Storage`. Elements that a checkpoint written meanwhile rests on stay."""
         names = [member(ns, checkpoint_id) for ns, checkpoint_id in checkpoints]
-        call = self._call("remove", thread_id, _fresh_salt(), pack_ranges(ranges), *names)
-        await run(self._server, [call])
+        pairs = chain(*((member(ns, id_), body) for ns, id_, body in writes))
+        start = (_fresh_salt(), pack_ranges(ranges), b"%d" % len(names))
+        await run(self._server, [self._call("remove", thread_id, *start, *names, *pairs)])
 
     async def delete_thread(self, thread_id: str) -> None:
         """Remove all of a thread but its epoch."""

@@ -1,10 +1,31 @@
--- Removes checkpoints with their writes, and such elements as nothing that stays rests on: a
--- checkpoint may have been written since the caller looked. ARGV: fresh salt, ranges, <ns>\0<id>...
+-- Removes checkpoints with their writes, writes of checkpoints that stay, and such elements as
+-- nothing that stays rests on: a checkpoint may have been written since the caller looked.
+-- ARGV: fresh salt, ranges, number of checkpoints, <ns>\0<id> of each, then <ns>\0<id> and body of
+-- each of the writes.
 if not salt_of_whole() then return end
-for at = 3, #ARGV do
+local last = 3 + tonumber(ARGV[3])
+for at = 4, last do
   redis.call('HDEL', hash, 'c' .. ARGV[at], 'w' .. ARGV[at])
   redis.call('ZREM', index, ARGV[at])
 end
+
+local function remove_writes(member, body)
+  local field = 'w' .. member
+  local writes, at, left = redis.call('HGET', hash, field) or '', 1, {}
+  while at <= #writes do
+    local after = at + 4 + struct.unpack('>I4', writes, at)
+    local parent = at + 16 + 16 * struct.unpack('>I4', writes, at + 12)
+    local start = parent + 2 + struct.unpack('>I2', writes, parent)
+    if string.sub(writes, start, after - 1) ~= body then
+      left[#left + 1] = string.sub(writes, at, after - 1)
+    end
+    at = after
+  end
+  if #left == 0 then redis.call('HDEL', hash, field) return end
+  redis.call('HSET', hash, field, table.concat(left))
+end
+
+for at = last + 1, #ARGV, 2 do remove_writes(ARGV[at], ARGV[at + 1]) end
 
 local function reach_of_what_stays()
   local reach = {} -- by stream and first seq, the farthest seq after the last

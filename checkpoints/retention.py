@@ -1,12 +1,12 @@
 """Removing and copying checkpoints, with what is no longer, or now also, referred to."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 from langgraph.checkpoint.serde.types import TASKS
 
-from checkpoints.bodies import Stored, body_context, element_context, new_nonce
+from checkpoints.bodies import Stored, StoredWrites, body_context, element_context, new_nonce
 from checkpoints.encoding import Encoding
 from checkpoints.errors import CheckpointError
 from checkpoints.parts import ordinals, union, without
@@ -31,20 +31,28 @@ async def keep_latest(reader: Reader, encoding: Encoding, thread_id: str) -> Non
 
 
 async def delete_for_runs(reader: Reader, encoding: Encoding, run_ids: Sequence[str]) -> None:
-    """Remove the checkpoints of these runs but for those that others need to be read."""
+    """Remove the checkpoints of these runs, and what they wrote upon those of others.
+
+    Writes are only ever added, so those that they took the place of count again. What other
+    checkpoints need to be read stays.
+    """
     runs = set(run_ids)
 
     def of_runs(stored: Stored) -> bool:
         return str(encoding.decode(stored.metadata).get("run_id")) in runs
 
     for thread_id in await reader.storage.threads_of_runs(run_ids):
-        await _remove(reader, encoding, thread_id, of_runs)
+        await _remove(reader, encoding, thread_id, of_runs, runs)
 
 
 async def _remove(
-    reader: Reader, encoding: Encoding, thread_id: str, goes: Callable[[Stored], bool]
+    reader: Reader,
+    encoding: Encoding,
+    thread_id: str,
+    goes: Callable[[Stored], bool],
+    runs: Set[str] = frozenset(),
 ) -> None:
-    """First the rows, then the elements that no row refers to any more.
+    """First the rows, and the writes of `runs`, then the elements that none refers to any more.
 
     Removing rows changes the thread's salt, so whoever rests on what went with them sends it
     again, at other places: nothing that the second step removes can come into use between.
@@ -53,27 +61,38 @@ async def _remove(
     gone = [stored for stored in rows if goes(stored)]
     needed = _needed(encoding, rows, {_key(stored.row) for stored in gone})
     gone = [stored for stored in gone if _key(stored.row) not in needed]
-    if not gone:
+    keys = [_key(stored.row) for stored in gone]
+    undone = [
+        ((*_key(stored.row), body), call)
+        for stored in rows
+        if _key(stored.row) not in keys
+        for body, call in zip(stored.row.writes, stored.calls, strict=True)
+        if call.run_id in runs and not _channels(call) & needed.get(_key(stored.row), set())
+    ]
+    if not keys and not undone:
         return
-    dropped = union(each for stored in gone for each in stored.ranges())
-    await reader.storage.remove(thread_id, [_key(stored.row) for stored in gone], ())
+    dropped = union(
+        [each for stored in gone for each in stored.all_ranges()]
+        + [each for _, call in undone for each in call.ranges()]
+    )
+    await reader.storage.remove(thread_id, keys, (), [writes for writes, _ in undone])
     kept: list[Range] = []
     async for row in reader.storage.rows(Query(thread_id)):
-        kept = union([*kept, *reader.open(row).ranges()])
+        kept = union([*kept, *reader.open(row).all_ranges()])
     if unused := without(dropped, kept):
         await reader.storage.remove(thread_id, (), unused)
 
 
 def _needed(
     encoding: Encoding, rows: Iterable[Stored], gone: set[tuple[str, str]]
-) -> set[tuple[str, str]]:
-    """The checkpoints among `gone` without which one that stays would lose state.
+) -> dict[tuple[str, str], set[str]]:
+    """Checkpoints without which one that stays would lose state, and the channels it reads there.
 
     A delta channel is rebuilt from the writes of the ancestors down to its last snapshot; formats
     before 4 keep sends in the parent's writes.
     """
     by_key = {_key(stored.row): stored for stored in rows}
-    needed: set[tuple[str, str]] = set()
+    needed: dict[tuple[str, str], set[str]] = {}
     for key, stored in by_key.items():
         if key in gone:
             continue
@@ -82,12 +101,16 @@ def _needed(
         channels = counted - stored.channels.keys()
         parent = _parent(stored)
         if stored.v < 4 and parent in by_key and _sends(by_key[parent]):
-            needed.add(parent)
+            needed.setdefault(parent, set()).add(TASKS)
         while channels and parent in by_key:
-            needed.add(parent)
+            needed.setdefault(parent, set()).update(channels)
             channels -= by_key[parent].channels.keys()
             parent = _parent(by_key[parent])
     return needed
+
+
+def _channels(call: StoredWrites) -> set[str]:
+    return {channel for _, channel, _ in call.writes}
 
 
 def _sends(stored: Stored) -> bool:
@@ -104,9 +127,14 @@ async def copy_thread(
     batch: list[Put] = []
     async for row in reader.storage.rows(Query(source)):
         for stored in await reader.present([reader.open(row)], known):
-            fresh = [at for at in ordinals(union(stored.ranges())) if at not in sent]
+            fresh = [at for at in ordinals(union(stored.all_ranges())) if at not in sent]
+            await reader.add(source, fresh, known)
             sent.update(fresh)
-            elements = {at: sealing.seal(known[at], element_context(target, at)) for at in fresh}
+            elements = {
+                at: sealing.seal(known[at], element_context(target, at))
+                for at in fresh
+                if at in known  # of a write that does not count, it may have been lost
+            }
             metadata: Any = encoding.decode(stored.metadata)
             batch += _copies(sealing, stored, target, elements, metadata.get("run_id"))
         if len(batch) >= _BATCH:
@@ -119,8 +147,14 @@ def _copies(
     sealing: Sealing, stored: Stored, target: str, elements: dict[Ordinal, bytes], run_id: Any
 ) -> Iterator[Put]:
     row = stored.row
-    bodies = [(0, "c", row.body), *((new_nonce(), "w", body) for body in row.writes)]
-    for nonce, kind, body in bodies:
+    copies = [
+        (0, "c", row.body, run_id, stored.own_ranges()),
+        *(
+            (new_nonce(), "w", body, call.run_id, call.ranges())
+            for body, call in zip(row.writes, stored.calls, strict=True)
+        ),
+    ]
+    for nonce, kind, body, of_run, ranges in copies:
         plain = sealing.open(body, body_context(row.thread_id, row.ns, row.checkpoint_id, kind))
         yield Put(
             target,
@@ -129,9 +163,9 @@ def _copies(
             sealing.seal(plain, body_context(target, row.ns, row.checkpoint_id, kind)),
             nonce=nonce,
             parent_id=None if nonce else row.parent_id,
-            run_id=str(run_id) if run_id and not nonce else None,
+            run_id=str(of_run) if of_run else None,
             elements={} if nonce else elements,
-            ranges=list(stored.ranges()),
+            ranges=list(ranges),
         )
 
 

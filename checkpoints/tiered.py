@@ -17,7 +17,7 @@ from checkpoints.errors import CheckpointError
 from checkpoints.hot import HotStorage, Mark
 from checkpoints.parts import union
 from checkpoints.postgres import PostgresStorage
-from checkpoints.records import Found, Ordinal, Outcome, Put, Query, Range, Refusal, Row
+from checkpoints.records import Found, Ordinal, Outcome, Put, Query, Range, Refusal, Row, Writes
 from checkpoints.trust import Trust
 
 _log = logging.getLogger(__name__)
@@ -105,10 +105,14 @@ class TieredStorage:
         return await self._cold.threads_of_runs(run_ids)
 
     async def remove(
-        self, thread_id: str, checkpoints: Sequence[tuple[str, str]], ranges: Sequence[Range]
+        self,
+        thread_id: str,
+        checkpoints: Sequence[tuple[str, str]],
+        ranges: Sequence[Range],
+        writes: Sequence[Writes] = (),
     ) -> None:
         async with self._outdating({thread_id: None}, anew=True):
-            await self._cold.remove(thread_id, checkpoints, ranges)
+            await self._cold.remove(thread_id, checkpoints, ranges, writes)
 
     async def delete_thread(self, thread_id: str, *, if_swept: bool = False) -> None:
         async with self._outdating({thread_id: None}, anew=True):

@@ -27,6 +27,11 @@ class Memory(InMemorySaver):
     def __init__(self) -> None:
         super().__init__(serde=SERDE)
         self.hidden: set[tuple[str, str, str]] = set()
+        self.calls: list[tuple[dict[str, Any], Any, str, str]] = []
+
+    async def aput_writes(self, config: Any, writes: Any, task_id: str, path: str = "") -> None:
+        self.calls.append((config["configurable"], writes, task_id, path))
+        super().put_writes(config, writes, task_id, path)
 
     async def aget_tuple(self, config: RunnableConfig) -> Any:
         async for found in self.alist(config, limit=1):
@@ -48,6 +53,10 @@ class Memory(InMemorySaver):
                 for checkpoint_id, (_, metadata, _) in found.items():
                     if self.serde.loads_typed(metadata).get("run_id") in run_ids:
                         self.hidden.add((thread_id, ns, checkpoint_id))
+        self.calls = [call for call in self.calls if call[0].get("run_id") not in run_ids]
+        self.writes.clear()
+        for where, *rest in self.calls:
+            super().put_writes({"configurable": where}, *rest)
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         for thread_id in thread_ids:
@@ -68,6 +77,11 @@ class Memory(InMemorySaver):
                 value = mapping[key]
                 mapping[moved(key)] = dict(value) if isinstance(value, dict) else value
         self.hidden |= {moved(key) for key in self.hidden if key[0] == source_thread_id}
+        self.calls += [
+            (where | {"thread_id": target_thread_id}, *rest)
+            for where, *rest in self.calls
+            if where["thread_id"] == source_thread_id
+        ]
 
 
 # What may be put into channels: few things of every kind, so that they come again and long
@@ -150,6 +164,7 @@ class Write:
     task: str
     path: str
     target: int
+    run: int
     by: int
 
 
@@ -195,7 +210,7 @@ steps = st.builds(
     _by,
 )
 others = [
-    st.builds(Write, writes, _tasks, _paths, _index, _by),
+    st.builds(Write, writes, _tasks, _paths, _index, st.integers(0, 2), _by),
     st.builds(Again, edits, _index, _by),
     st.builds(Look, st.none() | _index, _by),
     st.builds(Clear, st.sampled_from(["prune", "runs", "copy"]), st.integers(0, 2), _by),
@@ -280,7 +295,7 @@ class Life:
             made[parent].has_child = True
         saver = self.savers[step.by]
         for task, path, found in step.tasks if parent else ():
-            await self._put_writes(saver, ns, parent, found, task, path)
+            await self._put_writes(saver, ns, parent, found, task, path, step.run)
         if logs:
             made[parent].logged = True
             await self._put_writes(saver, ns, parent, logs, f"log {checkpoint['id']}", "")
@@ -293,7 +308,9 @@ class Life:
     async def _write(self, ns: str, write: Write) -> None:
         if checkpoint_id := await self._existing(ns, write.target):
             saver = self.savers[write.by]
-            await self._put_writes(saver, ns, checkpoint_id, write.writes, write.task, write.path)
+            await self._put_writes(
+                saver, ns, checkpoint_id, write.writes, write.task, write.path, write.run
+            )
 
     async def _again(self, ns: str, again: Again) -> None:
         checkpoint_id = await self._existing(ns, again.target)
@@ -348,9 +365,18 @@ class Life:
         self.memory.hidden.discard((self.thread_id, ns, checkpoint_id))
 
     async def _put_writes(
-        self, saver: BaseCheckpointSaver, ns: str, at: str, found: Any, task: str, path: str
+        self,
+        saver: BaseCheckpointSaver,
+        ns: str,
+        at: str,
+        found: Any,
+        task: str,
+        path: str,
+        run: int | None = None,
     ) -> None:
         config = _config(self.thread_id, ns, at)
+        if run is not None:
+            config["configurable"]["run_id"] = self._run(run)
         for one in (self.memory, saver):
             await one.aput_writes(config, found, task, path)
 
