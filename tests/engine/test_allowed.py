@@ -150,7 +150,8 @@ async def test_a_graphs_own_types_come_back_and_others_as_plain_data(
                 thread_id = thread_id or (await engine.threads.create(me)).thread_id
                 run = await engine.runs.create(me, thread_id, RunRequest("typed", input={}))
                 async with asyncio.timeout(20):
-                    await engine.watch.output(me, engine.watch.from_start(me, run), run)
+                    async for _ in engine.watch.from_start(me, run):
+                        pass
                 config: RunnableConfig = {"configurable": {"thread_id": str(thread_id)}}
                 state = await engine.graphs.get("typed").aget_state(config)
         assert state.values["home"] == HOME
