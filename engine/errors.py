@@ -62,3 +62,7 @@ class Refused(FrontdeskError):
 
 class OutcomeUnknown(FrontdeskError):
     """Nobody can tell whether this was done: a colleague has to check before it is tried again."""
+
+
+class Permanent(FrontdeskError):
+    """Trying again cannot help."""

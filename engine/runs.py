@@ -69,6 +69,7 @@ class RunRequest:
     temporary: bool = False
     after_seconds: float = 0.0
     durability: Literal["sync", "async", "exit"] = "async"
+    webhook: str | None = None
     request_id: str = field(default="", compare=False)
     idempotency_key: str | None = field(default=None, compare=False)
 
@@ -302,7 +303,7 @@ def _kwargs(
         "stream_mode": list(request.stream_mode),
         "interrupt_before": request.interrupt_before,
         "interrupt_after": request.interrupt_after,
-        "webhook": None,
+        "webhook": request.webhook,
         "feedback_keys": None,
         "temporary": request.temporary,
         "subgraphs": request.stream_subgraphs,

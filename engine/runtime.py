@@ -24,7 +24,7 @@ from engine.events import Events
 from engine.execution import Executor
 from engine.fence import Fence
 from engine.graphs import Admit, Graphs
-from engine.jobs import Jobs, open_jobs
+from engine.jobs import Jobs, Pace, open_jobs
 from engine.lease import Lease
 from engine.metrics import Metrics
 from engine.outbox import Follower, Outbox
@@ -33,6 +33,7 @@ from engine.settings import Settings
 from engine.state import States
 from engine.threads import Threads
 from engine.watch import Watch
+from engine.webhooks import Webhooks
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Engine:
     watch: Watch
     graphs: Graphs
     jobs: Jobs
+    webhooks: Webhooks
     metrics: Metrics
     claims: Claims
     pool: Pool
@@ -80,13 +82,15 @@ async def open_engine(
     a graph, by its id: what it makes of an input is what is stored. The tables must be there. On
     exit, runs at work get `drain_seconds` and are then handed over. Raises `ConfigError`.
     """
-    outbox = Outbox(followers or {})
+    webhooks = _webhooks(settings)
+    outbox = Outbox({"webhook": webhooks.follower, **(followers or {})})
     database_url, alone = servers.database_url, kind(settings, servers) == "redis"
     fence = Fence(None if alone else settings.checkpoint_schema)
     async with AsyncExitStack() as stack:
         checkpointer = await stack.enter_async_context(open_checkpointer(settings, servers))
         handlers = {name: follower.handler for name, follower in outbox.followers.items()}
-        jobs = await stack.enter_async_context(open_jobs(pool, database_url, handlers))
+        pace = Pace(settings.job_attempts, settings.job_retry_seconds)
+        jobs = await stack.enter_async_context(open_jobs(pool, database_url, handlers, pace))
         events, compiled = Events(servers.redis), Graphs(graphs, checkpointer, admit)
         stack.push_async_callback(events.close)
         worker = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
@@ -98,6 +102,7 @@ async def open_engine(
         engine = _engine(
             pool,
             jobs,
+            webhooks,
             events,
             compiled,
             fence,
@@ -110,10 +115,16 @@ async def open_engine(
         await stack.enter_async_context(_in_background(events.listen()))
         if settings.role != "api":
             lease = Lease(database_url, worker, settings.lease_seconds, dispatcher.on_beat)
-            await stack.enter_async_context(
-                _working(settings, dispatcher, jobs, lease, background=bool(handlers))
-            )
+            await stack.enter_async_context(_working(settings, dispatcher, jobs, lease))
         yield engine
+
+
+def _webhooks(settings: Settings) -> Webhooks:
+    return Webhooks(
+        settings.webhook_secret.get_secret_value(),
+        settings.webhook_private,
+        settings.webhook_timeout,
+    )
 
 
 def _dispatcher(settings: Settings, claims: Claims, graphs: Graphs, events: Events) -> Dispatcher:
@@ -131,6 +142,7 @@ def _dispatcher(settings: Settings, claims: Claims, graphs: Graphs, events: Even
 def _engine(
     pool: Pool,
     jobs: Jobs,
+    webhooks: Webhooks,
     events: Events,
     graphs: Graphs,
     fence: Fence,
@@ -150,6 +162,7 @@ def _engine(
         watch=Watch(runs, threads, events),
         graphs=graphs,
         jobs=jobs,
+        webhooks=webhooks,
         metrics=dispatcher.metrics,
         claims=claims,
         pool=pool,
@@ -161,14 +174,14 @@ def _engine(
 
 @asynccontextmanager
 async def _working(
-    settings: Settings, dispatcher: Dispatcher, jobs: Jobs, lease: Lease, *, background: bool
+    settings: Settings, dispatcher: Dispatcher, jobs: Jobs, lease: Lease
 ) -> AsyncIterator[None]:
     jobs.register_hints(dispatcher.hint)
     dispatcher.keep_alive_with(lease)
     lease.start()
     try:
         async with (
-            jobs.work(hints=_HINTS, background=_BACKGROUND if background else 0),
+            jobs.work(hints=_HINTS, background=_BACKGROUND),
             _in_background(dispatcher.sweep_for_ever()),
         ):
             yield

@@ -122,6 +122,19 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         5.0, ge=0, description="At a stop, runs at work get so long before they are handed over."
     )
+    job_attempts: int = Field(
+        10, ge=1, description="So often a background job is tried before it is a dead letter."
+    )
+    job_retry_seconds: float = Field(
+        2.0, gt=0, description="Pause before its second attempt; each next is 4 times as long."
+    )
+    webhook_secret: SecretStr = Field(
+        SecretStr(""), description="Webhooks are signed with it (HMAC-SHA256); empty signs nothing."
+    )
+    webhook_private: bool = Field(
+        default=False, description="Deliver webhooks to private and loopback addresses too."
+    )
+    webhook_timeout: float = Field(10.0, gt=0, description="Seconds one delivery may take.")
     rate_limit: int = Field(600, ge=1, description="Requests a minute for each API key.")
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="Largest request body.")
     max_message_chars: int = Field(8_000, ge=100, description="Longest customer message.")

@@ -5,7 +5,6 @@ from uuid import UUID
 
 from pydantic import Field, field_validator
 
-from engine.errors import Invalid
 from engine.execution import NATIVE
 from engine.runs import RunRequest, Strategy
 from server.bodies import Body, Checkpoint, Object
@@ -75,9 +74,7 @@ class RunBody(Body):
     def request(
         self, *, request_id: str, idempotency_key: str | None = None, stateless: bool = False
     ) -> RunRequest:
-        """Raises `Invalid` for what this server cannot do."""
-        if self.webhook is not None:
-            raise Invalid("webhook: this server sends none")
+        """The same for the engine."""
         checkpoint = self.checkpoint.pointer() if self.checkpoint else None
         if checkpoint is None and self.checkpoint_id is not None:
             checkpoint = {"checkpoint_id": str(self.checkpoint_id)}
@@ -100,6 +97,7 @@ class RunBody(Body):
             temporary=stateless and self.on_completion == "delete",
             after_seconds=self.after_seconds,
             durability=self.durability or ("async" if self.checkpoint_during else "exit"),
+            webhook=self.webhook,
             request_id=request_id,
             idempotency_key=idempotency_key,
         )

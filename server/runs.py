@@ -239,6 +239,8 @@ async def _create(
         idempotency_key=asked.idempotency_key,
         stateless=thread_id is None,
     )
+    if request.webhook is not None:
+        await engine.webhooks.check(request.webhook)
     return await engine.runs.create(caller, thread_id, request)
 
 
