@@ -10,6 +10,7 @@ from typing import TypeVar
 import fakeredis
 from redis import DriverInfo
 from redis import __version__ as redis_version
+from redis.asyncio import BlockingConnectionPool
 from redis.asyncio import Redis as RedisClient
 
 from engine.embedded.place import find_place
@@ -20,6 +21,9 @@ from engine.errors import ConfigError
 from engine.settings import Settings
 
 __all__ = ["Servers", "open_servers"]
+
+_CONNECTIONS = 64  # to Redis; whoever finds none free waits, instead of taking Redis for dead
+_WAIT_SECONDS = 5
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -91,7 +95,13 @@ async def _client(stack: AsyncExitStack, url: str | None) -> RedisClient:
 def _connected(url: str) -> RedisClient:
     # With no version given, every new connection would look for it on disk and block the loop.
     try:
-        return RedisClient.from_url(url, driver_info=DriverInfo(lib_version=redis_version))
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=_CONNECTIONS,
+            timeout=_WAIT_SECONDS,
+            driver_info=DriverInfo(lib_version=redis_version),
+        )
+        return RedisClient.from_pool(pool)
     except ValueError as error:
         raise ConfigError(f"REDIS_URL: {error}") from error
 
