@@ -92,6 +92,11 @@ class Checkpointer(Bridge):
     async def __aexit__(self, *_: object) -> None:
         await self._flusher.stop()
 
+    @property
+    def bytes_written(self) -> int:
+        """How many bytes of rows and elements this process has stored, compressed and sealed."""
+        return self._flusher.bytes_written
+
     async def aput(
         self,
         config: RunnableConfig,

@@ -69,6 +69,11 @@ class Flusher:
         for lane in self._lanes:
             lane.start()
 
+    @property
+    def bytes_written(self) -> int:
+        """Of rows and elements, since the start, as far as their commits are known."""
+        return sum(lane.bytes_written for lane in self._lanes)
+
     async def stop(self) -> None:
         """Flush what was queued, then stop."""
         await asyncio.gather(*(lane.stop() for lane in self._lanes))
@@ -77,6 +82,7 @@ class Flusher:
 class _Lane:
     def __init__(self, storage: Storage, patience: float) -> None:
         self.size = 0
+        self.bytes_written = 0
         self.door = asyncio.Lock()
         self._storage = storage
         self._patience = patience
@@ -167,12 +173,19 @@ class _Lane:
         pause = _PAUSE
         while True:
             try:
-                return await self._storage.write(puts)
+                outcomes = await self._storage.write(puts)
             except Unavailable:
                 if asyncio.get_running_loop().time() + pause > deadline:
                     raise
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                self.bytes_written += sum(
+                    len(put.body) + sum(map(len, put.elements.values()))
+                    for put, outcome in zip(puts, outcomes, strict=True)
+                    if not isinstance(outcome, Refusal)
+                )
+                return outcomes
 
 
 def _settle(save: Save, outcome: Outcome) -> None:

@@ -1,11 +1,13 @@
 """Pending writes: who wins, in which order they are read, and when they may come."""
 
 import asyncio
+import os
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME, SCHEDULED
 
+from tests.checkpoints.backends import Backend
 from tests.checkpoints.threads import Thread, id_of, new_id
 
 NULL_TASK_ID = "00000000-0000-0000-0000-000000000000"
@@ -166,6 +168,23 @@ async def test_writes_belong_to_one_checkpoint_of_one_namespace(saver: BaseCheck
     await root.put({})
     assert await root.writes() == []
     assert await root.writes(root.at(shared)) == [("task", "x", "root")]
+
+
+async def test_what_is_stored_is_counted_in_bytes_and_an_element_once(empty: Backend) -> None:
+    noise = [os.urandom(1000) for _ in range(3)]
+    async with empty.open() as saver:
+        assert saver.bytes_written == 0
+        thread = Thread(saver)
+        await thread.put({"items": noise[:2]})
+        first = saver.bytes_written
+        assert 2000 < first < 3000
+        await thread.write(("items", noise[2:]))
+        await thread.put({"items": noise})
+        assert 1000 < saver.bytes_written - first < 2000
+        assert saver.with_allowlist([]).bytes_written == saver.bytes_written
+        everything = saver.bytes_written
+        await thread.history()
+        assert saver.bytes_written == everything
 
 
 async def test_no_writes_are_no_trouble(thread: Thread, other: BaseCheckpointSaver) -> None:
