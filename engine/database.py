@@ -6,13 +6,14 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, OperationalError
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
 Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
 
+_PATIENCE = 10.0  # seconds to wait for a connection
 _LOCK = 7_300_417  # one advisory lock for all migrations, so that processes starting together queue
 
 
@@ -30,14 +31,35 @@ async def open_pool(dsn: str, *, size: int = 10) -> AsyncIterator[Pool]:
 
     Prepared statements stay off, so that PgBouncer in transaction mode can stand in between.
     """
+
+    async def check(conn: Connection) -> None:
+        """Notice that the server has hung up, without asking it; then drop all that are like it."""
+        try:
+            for _ in range(2):  # its last words, and the end
+                conn.pgconn.consume_input()
+        except OperationalError:
+            await pool.check()
+            raise
+
     kwargs: dict[str, Any] = {
         "autocommit": True,
         "row_factory": dict_row,
         "prepare_threshold": None,
     }
-    async with AsyncConnectionPool(
-        dsn, min_size=1, max_size=size, kwargs=kwargs, open=False, connection_class=Connection
-    ) as pool:
+    pool: Pool = AsyncConnectionPool(
+        dsn,
+        min_size=1,
+        max_size=size,
+        kwargs=kwargs,
+        open=False,
+        connection_class=Connection,
+        check=check,
+        timeout=_PATIENCE,
+        # Its pauses between attempts double: better begin anew than find out late.
+        reconnect_timeout=1.0,
+        reconnect_failed=lambda pool: pool.check(),
+    )
+    async with pool:
         yield pool
 
 

@@ -25,6 +25,7 @@ from engine.events import Events
 from engine.execution import Executor
 from engine.lease import Lease
 from engine.metrics import Metrics
+from engine.patience import AWAY, patiently
 from engine.serialise import dumps
 from engine.telling import Writer
 
@@ -34,7 +35,13 @@ Reason = Literal["cancel", "lost", "hand_over"]
 
 _LAST_WORDS_SECONDS = 2.0
 _GRACE_SECONDS = 0.05  # for a graph to end when it is cancelled
+_AWAY_SECONDS = 1.0
+_ATTEMPTS = 10  # of a run that fails because a store cannot be reached
 _KEYS_SECONDS = 600.0  # how often old idempotency keys are deleted
+
+
+class _Passing(Exception):
+    """A run failed through no fault of its own."""
 
 
 class _Execution:
@@ -272,32 +279,41 @@ class Dispatcher:
         if execution.reason == "lost":
             raise Superseded
         if execution.reason == "hand_over" or execution.drained:
-            await writer.flush()
-            await self._claims.hand_over(run)
+            await self._hand_over(run, writer)
             return None
         try:
             if execution.reason == "cancel":
                 raise CancelRequested(run.cancel or "interrupt", run.cancel_reason or "")
             # Everything is told before the commit lets another process write on this thread.
             ending, _ = await asyncio.gather(self._ending(execution), writer.flush())
-            following = await self._claims.finish(run, ending, more=more)
+            following = await patiently(partial(self._claims.finish, run, ending, more=more))
         except CancelRequested:
             ending, following = await self._cancelled(run, writer, more=more)
+        except _Passing as error:
+            log.warning("run %s begins again: a store cannot be reached (%s)", run.run_id, error)
+            await asyncio.sleep(_AWAY_SECONDS)
+            await self._hand_over(run, writer)
+            return None
         self._announce(run, ending, writer)
         if run.kwargs["temporary"] and following is None:
             await self._endings.forget(run)
         return following
 
+    async def _hand_over(self, run: Run, writer: Writer) -> None:
+        await writer.flush()
+        await patiently(partial(self._claims.hand_over, run))
+
     async def _cancelled(
         self, run: Run, writer: Writer, *, more: bool
     ) -> tuple[Ending, Run | None]:
         """As its row says. From the new epoch on, what the graph still does is void."""
-        run = await self._claims.renew(run)
+        run = await patiently(partial(self._claims.renew, run))
         request = CancelRequested(run.cancel or "interrupt", run.cancel_reason or "")
-        ending = await self._endings.cancelled(run, request)
+        ending = await patiently(partial(self._endings.cancelled, run, request))
         await writer.flush()
         erased = request.action == "rollback"
-        return ending, await self._claims.finish(run, ending, more=more, erased=erased)
+        finish = partial(self._claims.finish, run, ending, more=more, erased=erased)
+        return ending, await patiently(finish)
 
     async def _ending(self, execution: _Execution) -> Ending:
         task = execution.task
@@ -306,6 +322,8 @@ class Dispatcher:
         if not task.cancelled() and (error := task.exception()):
             if isinstance(error, checkpoints.Superseded):
                 raise Superseded from error
+            if isinstance(error, AWAY) and execution.run.attempt < _ATTEMPTS:
+                raise _Passing from error
             log.info("run %s failed", execution.run.run_id, exc_info=error)
             return await self._endings.failed(execution.run, error)
         return await self._endings.succeeded(execution.run, task.result())

@@ -2,11 +2,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from itertools import count
 from typing import Any, cast
 from uuid import UUID
 
 import fakeredis
 import orjson
+import psycopg
 import pytest
 import redis.asyncio
 from langgraph.graph import START, StateGraph
@@ -67,6 +69,21 @@ def stubborn(hearing: str = "") -> StateGraph[Any, Any, Any, Any]:
     return cast("StateGraph[Any, Any, Any, Any]", graph)
 
 
+def away() -> StateGraph[Any, Any, Any, Any]:
+    """Cannot reach what it needs twice, then can."""
+    tries = count(1)
+
+    async def reach(state: Work) -> Work:
+        if next(tries) < 3:
+            raise psycopg.OperationalError("the server closed the connection unexpectedly")
+        return {"steps": ["away"]}
+
+    graph = StateGraph(Work)
+    graph.add_node("reach", reach)
+    graph.add_edge(START, "reach")
+    return cast("StateGraph[Any, Any, Any, Any]", graph)
+
+
 @pytest.fixture
 def opened(settings: Settings, servers: Servers, migrated: Pool) -> Any:
     """Opens an engine of a role, as if it were a process of its own."""
@@ -74,7 +91,7 @@ def opened(settings: Settings, servers: Servers, migrated: Pool) -> Any:
     @asynccontextmanager
     async def open_one(role: Role, **changes: Any) -> AsyncIterator[Engine]:
         own = settings.model_copy(update={"role": role, "drain_seconds": 0.0, **changes})
-        graphs = {**GRAPHS, "stubborn": stubborn(), "deaf": stubborn("deaf")}
+        graphs = {**GRAPHS, "stubborn": stubborn(), "deaf": stubborn("deaf"), "away": away()}
         async with open_engine(own, servers, migrated, graphs) as engine:
             yield engine
 
@@ -372,3 +389,34 @@ async def test_a_stop_lets_a_run_end_its_super_step(opened: Any, me: Caller) -> 
             orjson.loads(event.data)["attempt"] for event in rest if event.name == "metadata"
         ]
         assert attempts == [2]
+
+
+async def test_a_run_lives_through_a_restart_of_postgres(
+    settings: Settings, servers: Servers, migrated: Pool, me: Caller
+) -> None:
+    own = settings.model_copy(update={"drain_seconds": 0.0})
+    async with open_engine(own, servers, migrated, GRAPHS) as engine:
+        run = await ask(engine, me, input={"mode": "slow", "secs": 1.0}, stream_resumable=True)
+        reading = asyncio.create_task(flat(engine.watch.from_start(me, run)))
+        await until_running(engine, me, run)
+        for _ in range(8):  # what a restart does to connections, for a while
+            async with await psycopg.AsyncConnection.connect(
+                servers.database_url, autocommit=True
+            ) as admin:
+                await admin.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity "
+                    "where datname = current_database() and pid <> pg_backend_pid()"
+                )
+            await asyncio.sleep(0.2)
+        events = await asyncio.wait_for(reading, 30)
+        assert orjson.loads(events[-1].data)["status"] == "success"
+        state = await engine.states.get(me, run.thread_id)
+        assert state["values"]["steps"] == ["prep", "slow", "done"]
+
+
+async def test_an_error_of_a_store_is_no_error_of_the_run(opened: Any, me: Caller) -> None:
+    async with opened("all", lease_seconds=BACKGROUND_ONLY) as engine:
+        run = await ask(engine, me, "away", input={"steps": []})
+        assert (await outcome(engine, me, run))["steps"] == ["away"]
+        seen = await engine.runs.get(me, run.thread_id, run.run_id)
+        assert (seen.status, seen.attempt) == ("success", 3)
