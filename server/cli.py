@@ -28,7 +28,7 @@ from nodes.ingest.state import Input
 from nodes.resources import open_all
 from server.app import create_app, open_worker
 from server.chat import Conversation
-from server.desk import DOORS, open_desk
+from server.desk import DOORS, followers, open_desk
 from server.listener import Listener
 from tools._crm.importer import import_file
 
@@ -61,7 +61,7 @@ def serve(host: str | None = None, port: int | None = None, role: Role | None = 
         return worker()
     url = f"http://{settings.host}:{settings.port}"
     Console(stderr=True).print(f"Frontdesk on {url}, ready when {url}/ok answers; API: {url}/docs")
-    app = create_app(settings, open_desk, DOORS)
+    app = create_app(settings, open_desk, DOORS, followers)
     Listener(app, host=settings.host, port=settings.port).run()
     return None
 
@@ -69,7 +69,7 @@ def serve(host: str | None = None, port: int | None = None, role: Role | None = 
 @cli.command()
 def worker() -> None:
     """Execute runs for other processes, without an API."""
-    _run(open_worker(_settings(role="worker"), open_desk))
+    _run(open_worker(_settings(role="worker"), open_desk, followers))
 
 
 @cli.command()

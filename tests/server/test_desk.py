@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import httpx
@@ -11,10 +12,11 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 from pydantic import SecretStr
 
-from engine.database import open_pool
+from engine.database import fetch_all, open_pool
 from engine.settings import Settings
 from server.app import create_app
-from server.desk import DOORS, open_desk
+from server.desk import DOORS, followers, open_desk
+from tests.engine.test_jobs import until
 from tests.fakes.openai import FakeOpenAI, Reply, open_fake_openai
 from tests.fakes.serving import serving
 from tools._crm.demo import company
@@ -54,7 +56,7 @@ async def _desk_url(
             demo=False,
         )
         async with (
-            serving(create_app(settings, open_desk, DOORS)) as url,
+            serving(create_app(settings, open_desk, DOORS, partial(followers, delay=0.1))) as url,
             open_pool(str(settings.database_url)) as pool,
         ):
             await import_company(pool, "default", company())
@@ -136,3 +138,22 @@ async def test_the_schemas_of_the_desk_are_told(served: Served) -> None:
     assert set(schemas["context_schema"]["properties"]) == {"customer_id", "locale", "channel"}
     graph: Any = await served.client.assistants.get_graph("support")
     assert {"guard", "classify", "generate", "validate"} <= {node["id"] for node in graph["nodes"]}
+
+
+async def test_the_crm_and_the_numbers_hear_of_a_conversation(
+    served: Served, postgres_dsn: str
+) -> None:
+    run: Any = await served.client.runs.create(served.thread, "support", **asking("hello there"))
+    await served.client.runs.join(served.thread, run["run_id"])
+    async with open_pool(postgres_dsn.replace("/postgres?", "/desk?")) as pool:
+
+        async def rows(sql: str) -> list[dict[str, Any]]:
+            async with pool.connection() as conn:
+                return await fetch_all(conn, sql, {"thread": served.thread})
+
+        told = "select summary from crm.conversations where external_id = %(thread)s"
+        [conversation] = await until(lambda: rows(told))
+        counted = "select ms from frontdesk.analytics where thread_id = %(thread)s::uuid"
+        [numbers] = await until(lambda: rows(counted))
+    assert conversation["summary"].startswith("The customer wrote: hello there")
+    assert "guard" in numbers["ms"]

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 from tools._contract import Run
 from tools._crm.records import (
     Address,
+    Conversation,
     Customer,
     Line,
     Order,
@@ -80,3 +81,6 @@ class Crm(Protocol):
         self, run: Run, kind: Literal["question", "hand_off"], summary: str
     ) -> str:
         """Leave a note for a colleague; returns the ticket's number."""
+
+    async def upsert_conversation(self, tenant: str, conversation: Conversation) -> None:
+        """Tell what a conversation came to, under its own id; an older version changes nothing."""

@@ -16,6 +16,7 @@ from tools._crm import rules
 from tools._crm.port import Crm
 from tools._crm.records import (
     Address,
+    Conversation,
     Customer,
     Fulfilment,
     Line,
@@ -186,6 +187,11 @@ class PostgresCrm(Crm):
             run, "open_ticket", thread_id=run.thread_id, kind=kind, summary=summary
         )
         return f"T-{row['number']}"
+
+    async def upsert_conversation(self, tenant: str, conversation: Conversation) -> None:
+        async with self.pool.connection() as conn:
+            args = {"tenant": tenant, **asdict(conversation)}
+            await conn.execute(_sql()["upsert_conversation"], args)
 
     async def _locked(self, run: Run, order_id: str) -> Order:
         """The order and its customer's payment methods, locked in an order that cannot deadlock."""

@@ -137,3 +137,18 @@ where tenant = %(tenant)s and customer_id = %(customer_id)s and id = %(method_id
 insert into crm.tickets (tenant, kind, customer_id, thread_id, summary)
 values (%(tenant)s, %(kind)s, %(customer_id)s, %(thread_id)s, %(summary)s)
 returning number
+
+-- name: upsert_conversation
+insert into crm.conversations as c (
+    tenant, external_id, version, customer_id, intent, outcome, summary
+)
+values (
+    %(tenant)s, %(external_id)s, %(version)s,
+    (select customer_id from crm.identities
+     where tenant = %(tenant)s and thread_id = %(external_id)s),
+    %(intent)s, %(outcome)s, %(summary)s
+)
+on conflict (tenant, external_id) do update
+set version = excluded.version, customer_id = excluded.customer_id, intent = excluded.intent,
+    outcome = excluded.outcome, summary = excluded.summary, updated_at = now()
+where c.version <= excluded.version

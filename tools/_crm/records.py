@@ -148,3 +148,14 @@ def described(name: str, options: dict[str, str]) -> str:
     if not options:
         return name
     return f"{name} ({', '.join(f'{option} {value}' for option, value in options.items())})"
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What a conversation came to. `external_id` is its thread; versions grow with its states."""
+
+    external_id: str
+    version: int
+    intent: str | None
+    outcome: str
+    summary: str
