@@ -32,6 +32,7 @@ from engine.runs import Runs
 from engine.settings import Settings
 from engine.state import States
 from engine.threads import Threads
+from engine.unknown import Unknowns
 from engine.watch import Watch
 from engine.webhooks import Webhooks
 
@@ -115,7 +116,9 @@ async def open_engine(
         await stack.enter_async_context(_in_background(events.listen()))
         if settings.role != "api":
             lease = Lease(database_url, worker, settings.lease_seconds, dispatcher.on_beat)
-            await stack.enter_async_context(_working(settings, dispatcher, jobs, lease))
+            await stack.enter_async_context(
+                _working(settings, dispatcher, jobs, lease, Unknowns(pool))
+            )
         yield engine
 
 
@@ -174,7 +177,7 @@ def _engine(
 
 @asynccontextmanager
 async def _working(
-    settings: Settings, dispatcher: Dispatcher, jobs: Jobs, lease: Lease
+    settings: Settings, dispatcher: Dispatcher, jobs: Jobs, lease: Lease, unknowns: Unknowns
 ) -> AsyncIterator[None]:
     jobs.register_hints(dispatcher.hint)
     dispatcher.keep_alive_with(lease)
@@ -183,6 +186,7 @@ async def _working(
         async with (
             jobs.work(hints=_HINTS, background=_BACKGROUND),
             _in_background(dispatcher.sweep_for_ever()),
+            _in_background(unknowns.escalate_for_ever()),
         ):
             yield
         await dispatcher.drain(settings.drain_seconds)

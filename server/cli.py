@@ -26,6 +26,7 @@ from graphs import demo
 from graphs import ingest as ingest_graph
 from nodes.ingest.state import Input
 from nodes.resources import open_all
+from server import operate
 from server.app import create_app, open_worker
 from server.chat import Conversation
 from server.desk import DOORS, followers, open_desk
@@ -40,6 +41,8 @@ crm = typer.Typer(help="The embedded CRM.", no_args_is_help=True)
 cli.add_typer(crm, name="crm")
 saved = typer.Typer(help="The checkpoints of conversations.", no_args_is_help=True)
 cli.add_typer(saved, name="checkpoints")
+cli.add_typer(operate.effects, name="effects")
+cli.add_typer(operate.jobs, name="jobs")
 
 Url = Annotated[str, typer.Option(envvar="FRONTDESK_URL", help="Where the server listens.")]
 Key = Annotated[str, typer.Option(envvar="FRONTDESK_API_KEY", help="API key, if one is needed.")]
