@@ -11,7 +11,9 @@ from langgraph.types import Command, Send, StreamMode
 from engine.claims import Run
 from engine.fence import fenced
 from engine.graphs import Graphs
+from engine.loopwatch import LoopWatch
 from engine.payloads import Partials, shape
+from engine.scope import Scope, scope
 from engine.serialise import dumps
 from engine.snapshots import address
 from engine.telling import Writer
@@ -36,8 +38,9 @@ _LANGGRAPH = version("langgraph")
 class Executor:
     """Runs graphs on their threads."""
 
-    def __init__(self, graphs: Graphs) -> None:
+    def __init__(self, graphs: Graphs, loop: LoopWatch) -> None:
         self._graphs = graphs
+        self._loop = loop
 
     async def execute(self, run: Run, writer: Writer, control: RunControl) -> Json | None:
         """Go on where the thread's checkpoints end. What the graph raises passes through.
@@ -45,6 +48,11 @@ class Executor:
         `GraphDrained` when it stopped at the end of a super-step, as `control` asked. Returns the
         thread's values, or None when only its checkpoints tell how it was left.
         """
+        scope.set(_scope(run))
+        with self._loop.attending():
+            return await self._execute(run, writer, control)
+
+    async def _execute(self, run: Run, writer: Writer, control: RunControl) -> Json | None:
         writer.put("metadata", dumps({"run_id": str(run.run_id), "attempt": run.attempt}))
         modes = run.kwargs["stream_mode"]
         partials = Partials() if "messages" in modes and "messages-tuple" not in modes else None
@@ -105,6 +113,11 @@ class Executor:
 
 def _native(modes: Collection[str]) -> set[StreamMode]:
     return {NATIVE[mode] for mode in modes if mode in NATIVE} or {"values"}
+
+
+def _scope(run: Run) -> Scope:
+    user = run.kwargs["config"]["configurable"].get("langgraph_auth_user") or {}
+    return Scope(run.graph_id, str(run.run_id), str(run.thread_id), user.get("tenant", ""))
 
 
 def _input(asked: Mapping[str, Any]) -> Any:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, PydanticUserError, TypeAdapter, ValidationError,
 
 from engine.allowed import types_of
 from engine.errors import Invalid, NotFound
+from engine.wrapping import wrap_nodes
 
 Compiled = CompiledStateGraph[Any, Any, Any, Any]
 
@@ -36,6 +37,7 @@ class Graphs:
         }
         for compiled in self._compiled.values():
             compiled.checkpointer = checkpointer.with_allowlist(types_of(compiled))
+            wrap_nodes(compiled)
         self._contexts = {name: _adapter(graph.context_schema) for name, graph in graphs.items()}
 
     def __iter__(self) -> Iterator[str]:

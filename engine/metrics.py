@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Summary,
+    generate_latest,
+)
 
 
 class Metrics:
@@ -34,6 +41,17 @@ class Metrics:
         )
         self.slots = Gauge("frontdesk_slots", "Runs that fit.", registry=self.registry)
         self.busy = Gauge("frontdesk_slots_busy", "Runs at work.", registry=self.registry)
+        self.loop_lag = Gauge(
+            "frontdesk_loop_lag_seconds",
+            "How long a callback waits for its turn on the event loop, of late.",
+            registry=self.registry,
+        )
+        self.loop_blocked = Summary(
+            "frontdesk_loop_blocked_seconds",
+            "Seconds that a single step blocked the event loop.",
+            ["graph", "node"],
+            registry=self.registry,
+        )
 
     def text(self) -> bytes:
         """The exposition format."""

@@ -26,6 +26,7 @@ from engine.fence import Fence
 from engine.graphs import Admit, Graphs
 from engine.jobs import Jobs, Pace, open_jobs
 from engine.lease import Lease
+from engine.loopwatch import LoopWatch
 from engine.metrics import Metrics
 from engine.outbox import Follower, Outbox
 from engine.runs import Runs
@@ -55,6 +56,7 @@ class Engine:
     jobs: Jobs
     webhooks: Webhooks
     metrics: Metrics
+    loop: LoopWatch
     claims: Claims
     pool: Pool
     dispatcher: Dispatcher
@@ -97,9 +99,11 @@ async def open_engine(
         worker = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         terms = (worker, settings.lease_seconds, settings.tenant_runs)
         claims = Claims(pool, jobs, fence, *terms, outbox)
-        dispatcher = _dispatcher(settings, claims, compiled, events)
+        metrics = Metrics()
+        loop = await stack.enter_async_context(_watched(metrics, settings.loop_block_seconds))
+        dispatcher = _dispatcher(settings, claims, compiled, events, metrics, loop)
         limits = Limits(settings.max_waiting, settings.tenant_max_waiting, settings.max_lag_seconds)
-        admission = Admission(claims, limits, lambda: 0.0)
+        admission = Admission(claims, limits, lambda: loop.lag)
         engine = _engine(
             pool,
             jobs,
@@ -110,6 +114,7 @@ async def open_engine(
             claims,
             dispatcher,
             admission,
+            loop,
             settings.drain_seconds,
         )
         await engine.assistants.register_graphs()
@@ -130,13 +135,20 @@ def _webhooks(settings: Settings) -> Webhooks:
     )
 
 
-def _dispatcher(settings: Settings, claims: Claims, graphs: Graphs, events: Events) -> Dispatcher:
+def _dispatcher(
+    settings: Settings,
+    claims: Claims,
+    graphs: Graphs,
+    events: Events,
+    metrics: Metrics,
+    loop: LoopWatch,
+) -> Dispatcher:
     return Dispatcher(
         claims,
-        Executor(graphs),
+        Executor(graphs, loop),
         Endings(graphs),
         events,
-        Metrics(),
+        metrics,
         slots=0 if settings.role == "api" else settings.slots,
         sweep_seconds=settings.lease_seconds / 3,
     )
@@ -152,6 +164,7 @@ def _engine(
     claims: Claims,
     dispatcher: Dispatcher,
     admission: Admission,
+    loop: LoopWatch,
     drain_seconds: float,
 ) -> Engine:
     assistants = Assistants(pool, graphs)
@@ -167,6 +180,7 @@ def _engine(
         jobs=jobs,
         webhooks=webhooks,
         metrics=dispatcher.metrics,
+        loop=loop,
         claims=claims,
         pool=pool,
         dispatcher=dispatcher,
@@ -192,6 +206,16 @@ async def _working(
         await dispatcher.drain(settings.drain_seconds)
     finally:
         await lease.stop()
+
+
+@asynccontextmanager
+async def _watched(metrics: Metrics, seconds: float) -> AsyncIterator[LoopWatch]:
+    loop = LoopWatch(metrics, seconds)
+    loop.start()
+    try:
+        yield loop
+    finally:
+        await loop.stop()
 
 
 @asynccontextmanager

@@ -135,6 +135,9 @@ class Settings(BaseSettings):
         default=False, description="Deliver webhooks to private and loopback addresses too."
     )
     webhook_timeout: float = Field(10.0, gt=0, description="Seconds one delivery may take.")
+    loop_block_seconds: float = Field(
+        0.1, gt=0, description="What blocks the event loop for so long is named in a warning."
+    )
     rate_limit: int = Field(600, ge=1, description="Requests a minute for each API key.")
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="Largest request body.")
     max_message_chars: int = Field(8_000, ge=100, description="Longest customer message.")

@@ -1,0 +1,18 @@
+"""Which run, and which of its nodes, the code that is running works for."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """`node` is empty outside nodes. Tasks and threads that a node starts inherit its scope."""
+
+    graph: str
+    run_id: str
+    thread_id: str
+    tenant: str = ""
+    node: str = ""
+
+
+scope: ContextVar[Scope | None] = ContextVar("frontdesk_scope", default=None)

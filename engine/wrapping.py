@@ -1,0 +1,51 @@
+"""Wraps the nodes of compiled graphs, so that what happens in them is known to be theirs."""
+
+from collections.abc import Awaitable, Callable
+from copy import copy
+from dataclasses import replace
+from typing import Any, cast
+
+from langgraph._internal._runnable import RunnableCallable
+from langgraph.pregel import Pregel
+
+from engine.scope import scope
+
+_Run = Callable[..., Awaitable[Any]]
+
+
+class _Named:
+    """A node's function, run in the scope of the node."""
+
+    def __init__(self, node: str, run: _Run) -> None:
+        self._node = node
+        self._run = run
+
+    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        outer = scope.get()
+        if outer is None:  # the graph is used without an engine
+            return await self._run(*args, **kwargs)
+        token = scope.set(replace(outer, node=self._node))
+        try:
+            return await self._run(*args, **kwargs)
+        finally:
+            scope.reset(token)
+
+
+def wrap_nodes(graph: Pregel[Any, Any, Any, Any]) -> None:
+    """Wrap each node of the graph and of its subgraphs, once however often it is asked.
+
+    Nodes that are Runnables of LangChain rather than functions are left as they are.
+    """
+    for name, node in graph.nodes.items():
+        bound = node.bound
+        if isinstance(bound, RunnableCallable) and _wants(name, bound):
+            wrapped = copy(bound)
+            wrapped.afunc = _Named(name, cast("_Run", bound.afunc))
+            graph.nodes[name] = node.copy({"bound": wrapped})
+        for subgraph in node.subgraphs:
+            if isinstance(subgraph, Pregel):
+                wrap_nodes(subgraph)
+
+
+def _wants(name: str, bound: RunnableCallable) -> bool:
+    return bool(bound.afunc) and not name.startswith("__") and not isinstance(bound.afunc, _Named)

@@ -1,0 +1,161 @@
+import asyncio
+import inspect
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from langgraph.graph import START, StateGraph
+
+from engine.caller import Caller
+from engine.database import Pool
+from engine.embedded import Servers
+from engine.loopwatch import LoopWatch
+from engine.metrics import Metrics
+from engine.runs import RunRequest
+from engine.runtime import Engine, open_engine
+from engine.scope import Scope, scope
+from engine.settings import Settings
+from tests.fakes.graphs import Work
+
+BLOCKED = "engine.loopwatch"
+HERE = inspect.getsourcefile(lambda: None)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+async def watch(metrics: Metrics) -> AsyncIterator[LoopWatch]:
+    watch = LoopWatch(metrics, 0.1)
+    watch.start()
+    yield watch
+    await watch.stop()
+
+
+def blocking() -> StateGraph[Any, Any, Any, Any]:
+    """A node that blocks by itself, then one whose task of its own does."""
+
+    async def stall(state: Work) -> Work:
+        time.sleep(state.get("secs", 0.0))
+        return {"steps": ["stall"]}
+
+    async def delegate(state: Work) -> Work:
+        async def child() -> None:
+            time.sleep(state.get("secs", 0.0))
+
+        await asyncio.gather(child())
+        return {"steps": ["delegate"]}
+
+    graph: StateGraph[Any, Any, Any, Any] = StateGraph(Work)
+    graph.add_sequence([stall, delegate])
+    graph.add_edge(START, "stall")
+    return graph
+
+
+async def until(condition: Callable[[], Any]) -> Any:
+    async with asyncio.timeout(20):
+        while not (found := condition()):
+            await asyncio.sleep(0.02)
+    return found
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.name == BLOCKED]
+
+
+def of_node(caplog: pytest.LogCaptureFixture) -> list[Any]:
+    return [record for record in told(caplog) if getattr(record, "node", "")]
+
+
+async def test_a_node_that_blocks_the_loop_is_named_once_with_its_run(
+    settings: Settings, servers: Servers, migrated: Pool, me: Caller,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    async with open_engine(settings, servers, migrated, {"sample": blocking()}) as engine:
+        run = await _run(engine, me, secs=0.6)
+        records = await until(lambda: len(found := of_node(caplog)) >= 2 and found)
+        counted = engine.metrics.text().decode()
+    assert [record.node for record in records] == ["stall", "delegate"]
+    for record in records:
+        assert record.graph == "sample"
+        assert (record.run_id, record.thread_id) == (str(run.run_id), str(run.thread_id))
+        assert record.seconds > 0.5
+        assert f"node sample.{record.node} blocked the event loop for" in record.getMessage()
+        assert f"{HERE}:" in record.getMessage()
+        metric = "frontdesk_loop_blocked_seconds_count"
+        assert f'{metric}{{graph="sample",node="{record.node}"}} 1.0' in counted
+
+
+async def _run(engine: Engine, me: Caller, **given: Any) -> Any:
+    thread = await engine.threads.create(me)
+    run = await engine.runs.create(me, thread.thread_id, RunRequest("sample", input=given))
+    async with asyncio.timeout(30):
+        await engine.watch.output(me, engine.watch.from_start(me, run), run)
+    return run
+
+
+async def test_much_to_do_is_lag_but_nobodys_fault(
+    watch: LoopWatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def piece() -> None:
+        time.sleep(0.01)
+
+    calm = watch.lag
+    with watch.attending():
+        await asyncio.wait([asyncio.create_task(piece()) for _ in range(60)])
+    assert watch.lag > max(calm, 0.03)
+    await asyncio.sleep(0.2)
+    assert not told(caplog)
+
+
+async def test_lag_grows_while_the_loop_is_silent_and_is_forgotten_afterwards(
+    watch: LoopWatch, metrics: Metrics
+) -> None:
+    time.sleep(1.5)
+    during = watch.lag
+    assert during > 0.2
+    assert b"\nfrontdesk_loop_lag_seconds 0." in metrics.text()
+    await until(lambda: watch.lag < during / 4)
+
+
+async def test_what_blocks_outside_nodes_is_told_by_its_line(
+    watch: LoopWatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await asyncio.sleep(0.15)
+    time.sleep(1.0)
+    (record,) = await until(lambda: told(caplog))
+    assert record.getMessage().startswith("something outside nodes blocked the event loop for")
+    assert HERE in record.getMessage()
+
+
+async def test_a_scope_set_in_a_task_is_found_in_it(
+    watch: LoopWatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> None:
+        scope.set(Scope("g", "r", "t", node="n"))
+        await asyncio.sleep(0)
+        time.sleep(0.5)
+
+    with watch.attending():
+        await asyncio.create_task(work())
+    (record,) = await until(lambda: of_node(caplog))
+    assert (record.graph, record.node, record.run_id) == ("g", "n", "r")
+
+
+async def test_the_thread_rests_while_there_is_nothing_to_watch_over(watch: LoopWatch) -> None:
+    async def ticks(seconds: float) -> int:
+        seen = set()
+        async with asyncio.timeout(20):
+            for _ in range(round(seconds / 0.02)):
+                seen.add(watch._due)
+                await asyncio.sleep(0.02)
+        return len(seen)
+
+    idle = await ticks(1.5)
+    with watch.attending():
+        busy = await ticks(1.5)
+    assert idle < busy
