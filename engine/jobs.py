@@ -35,7 +35,6 @@ HINT = "hint"
 _RUNS = "runs"
 BACKGROUND = "background"
 _LONGEST = 3600.0  # seconds between two attempts
-_STOP_SECONDS = 5.0
 _ERROR_CHARS = 500
 
 
@@ -43,13 +42,15 @@ _ERROR_CHARS = 500
 class Pace:
     """How jobs are tried: `attempts` at most, `first` seconds before the second, 4 times that
     before the third. A worker that is `silent` for so many seconds is dead; `poll` is how often
-    jobs are looked for whose time has come.
+    jobs are looked for whose time has come; at a `stop` jobs at work get so long, then others do
+    them.
     """
 
     attempts: int = 10
     first: float = 2.0
     silent: float = 30.0
     poll: float = 5.0
+    stop: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ class Jobs:
                     name=queue,
                     concurrency=concurrency,
                     install_signal_handlers=False,
-                    shutdown_graceful_timeout=_STOP_SECONDS,
+                    shutdown_graceful_timeout=self._pace.stop,
                     fetch_job_polling_interval=self._pace.poll,
                     update_heartbeat_interval=self._pace.silent / 3,
                     stalled_worker_timeout=2 * self._pace.silent,

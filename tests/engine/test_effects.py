@@ -28,7 +28,7 @@ async def main():
     async with open_pool(sys.argv[1], size=1) as pool:
         call = Call(tenant="shop", thread_id="t1", run_id="r1", call_id="c1", tool="pay",
                     args={"to": "ann", "n": 1})
-        await Effects(pool).once(call, work)
+        await Effects(pool).once(call, work, seconds=float(sys.argv[2]))
 
 asyncio.run(main())
 """
@@ -158,7 +158,7 @@ async def test_a_process_killed_between_claim_and_commit_had_no_effect(
     effects: Effects, database_url: str
 ) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, database_url], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", KILLED, database_url, "30"], stdout=subprocess.PIPE, text=True
     )
     with process:
         assert await asyncio.to_thread(process.stdout.readline) == "worked\n"
@@ -167,3 +167,19 @@ async def test_a_process_killed_between_claim_and_commit_had_no_effect(
     receipt = await asyncio.wait_for(effects.once(CALL, pay), 10)
     assert await deeds(effects) == ["paid"]
     assert await effects.receipts("t1") == [receipt]
+
+
+async def test_a_process_that_sleeps_in_its_work_keeps_nobody_waiting(
+    effects: Effects, database_url: str
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, database_url, "-2"], stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        try:
+            assert await asyncio.to_thread(process.stdout.readline) == "worked\n"
+            process.send_signal(signal.SIGSTOP)
+            await asyncio.wait_for(effects.once(CALL, pay), 30)
+        finally:
+            process.send_signal(signal.SIGKILL)
+    assert await deeds(effects) == ["paid"]

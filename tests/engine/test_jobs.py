@@ -215,6 +215,25 @@ async def test_a_worker_that_lost_the_database_goes_on_when_it_is_back(
         await until(lambda: _true("after" in done))
 
 
+async def test_a_job_that_a_stop_cuts_off_is_left_for_another_worker(
+    migrated: Pool, database_url: str
+) -> None:
+    began = asyncio.Event()
+
+    async def work(key: str) -> None:
+        began.set()
+        await asyncio.sleep(60)
+
+    pace = replace(QUICK, attempts=1, stop=0.1)
+    async with open_jobs(migrated, database_url, {"work": work}, pace) as jobs:
+        await deferred(migrated, jobs, "work", key="k")
+        async with jobs.work(hints=0, background=1):
+            await began.wait()
+        async with migrated.connection() as conn:
+            rows = await fetch_all(conn, "select status from procrastinate_jobs", {})
+    assert [row["status"] for row in rows] == ["todo"]
+
+
 async def _true(value: bool) -> bool:
     return value
 
