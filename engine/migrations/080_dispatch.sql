@@ -42,7 +42,7 @@ end $$;
 create trigger audit_stays before update or delete on frontdesk.audit
 for each statement execute function frontdesk.refuse_change();
 
--- Claim the thread's oldest due run for a worker, unless one is running or the tenant has
+-- Claim the thread's oldest due run for a worker, or the one that has begun, unless one is running or the tenant has
 -- `most` at work. No row when there is nothing to claim.
 create function frontdesk.claim(
     the_thread uuid, the_worker text, lease float8, most int, fence_schema text
@@ -59,7 +59,7 @@ begin
         and not exists (
             select 1 from frontdesk.runs x where x.thread_id = the_thread and x.status = 'running'
         )
-    order by r.seq limit 1;
+    order by r.attempt > 0 desc, r.seq limit 1;  -- first what has begun: others build upon its end
     if next is null then
         return;
     end if;

@@ -115,6 +115,21 @@ async def test_a_dead_workers_run_is_taken_over_in_its_place(
     assert (seen.status, seen.epoch) == ("running", 3)
 
 
+async def test_what_has_begun_goes_on_before_what_has_become_due(
+    desk: Engine, me: Caller, worker: Claims, dying: Claims, thread_id: UUID
+) -> None:
+    delayed = await ask(desk, me, thread_id, after_seconds=0.2)
+    begun = await ask(desk, me, thread_id)
+    assert (await claimed(dying, thread_id)).run_id == begun.run_id
+    await asyncio.sleep(0.3)
+    assert await worker.take_over() == [thread_id]
+    run = await claimed(worker, thread_id)
+    assert run.run_id == begun.run_id
+    following = await worker.finish(run, SUCCESS, more=True)
+    assert following is not None
+    assert following.run_id == delayed.run_id
+
+
 async def test_a_run_that_kills_three_workers_is_given_up(
     desk: Engine, me: Caller, worker: Claims, dying: Claims, thread_id: UUID
 ) -> None:
