@@ -5,8 +5,8 @@ import signal
 from pathlib import Path
 
 
-def run_proxy(front: Path, behind: Path) -> None:
-    """Serve at the socket `front` until killed.
+def run_proxy(front: Path | int, behind: Path) -> None:
+    """Serve at the socket `front`, or that port of the loopback, until killed.
 
     At SIGUSR1 each connection loses its next answer: the server has done what was asked, and the
     client sees its connection break. At SIGUSR2 all connections break, and new ones at once, until
@@ -22,15 +22,20 @@ class _Proxy:
         self._losing: set[asyncio.StreamWriter] = set()
         self._clients: set[asyncio.StreamWriter] = set()
 
-    async def serve(self, front: Path) -> None:
+    async def serve(self, front: Path | int) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGUSR1, self._lose)
         loop.add_signal_handler(signal.SIGUSR2, self._toggle)
+        async with await self._listen(front) as server:
+            await server.serve_forever()
+
+    async def _listen(self, front: Path | int) -> asyncio.Server:
+        if isinstance(front, int):
+            return await asyncio.start_server(self._connected, "127.0.0.1", front)
         draft = front.with_suffix(".draft")
         server = await asyncio.start_unix_server(self._connected, draft)
         draft.rename(front)
-        async with server:
-            await server.serve_forever()
+        return server
 
     async def _connected(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         self._clients.add(client)

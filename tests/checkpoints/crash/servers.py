@@ -57,6 +57,12 @@ class PostgresServer:
         self._process.wait()
         _until(lambda: not any(_alive(pid) for pid in family))
 
+    def stop(self) -> None:
+        """In order: clients are thrown out, and what they had committed is there."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait()
+
     def kill_backend(self, choose: Callable[[Sequence[int]], int]) -> None:
         """One that serves a client, if there is one: the server then throws everybody out."""
         backends = [pid for pid in self._family() if "[local]" in _title(pid)]
