@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PORT ?= 2024
 HOST ?= 127.0.0.1
 
-.PHONY: help serve test test-long check bench lock clean
+.PHONY: help serve test test-long chaos check bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## Print this list
@@ -34,6 +34,9 @@ test: $(VENV)/.dev ## Run the tests (under 8 minutes)
 
 test-long: $(VENV)/.dev ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m long
+
+chaos: $(VENV)/.dev ## Kill what serves 1,000 runs, again and again, and count what is lost
+	$(BIN)/python -m tests.chaos.campaign
 
 check: $(VENV)/.dev ## Lint, types, import arrows, and no torch
 	$(BIN)/ruff check .

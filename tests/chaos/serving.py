@@ -42,6 +42,7 @@ def serve(plan: Plan) -> None:
         database_url=plan.database_url,
         redis_url=plan.redis_url,
         data=plan.data,
+        slots=24,
         lease_seconds=LEASE_SECONDS,
         drain_seconds=0.5,
         demo=False,
