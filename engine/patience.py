@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from psycopg import OperationalError
+from psycopg.errors import IdleInTransactionSessionTimeout
 
 from checkpoints.errors import Unavailable
 
@@ -13,8 +14,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-AWAY = (OperationalError, Unavailable)
-"""What is raised while a store cannot be reached: nothing is wrong with what was asked."""
+AWAY = (OperationalError, IdleInTransactionSessionTimeout, Unavailable)
+"""What is raised while a store cannot be reached, or when this process slept within a transaction:
+nothing is wrong with what was asked."""
 
 _SECONDS = 60.0
 _PAUSE = 0.2

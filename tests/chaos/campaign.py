@@ -74,9 +74,14 @@ async def _unfold(
     talking = asyncio.gather(*(customers.converse(talk) for talk in talks))
     injecting = asyncio.create_task(faults.inject())
     try:
-        while not talking.done():
+        last = (0, time.monotonic())
+        while not talking.done() and time.monotonic() - last[1] < patience:
             await asyncio.wait({talking}, timeout=1)
-            if all(message.acknowledged or message.rejected for message in journal.messages):
+            heard = [one for one in journal.messages if one.acknowledged or one.rejected]
+            progress = len(heard) + sum(one.status is not None for one in heard)
+            if progress > last[0]:
+                last = (progress, time.monotonic())
+            if len(heard) == len(journal.messages):
                 break
     finally:
         injecting.cancel()

@@ -24,8 +24,12 @@ class Customers:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=40)
         self._client = httpx.AsyncClient(timeout=_SILENT, limits=limits)
         self._apis, self._journal, self._rng = apis, journal, rng
+        self._cancelling: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
+        for task in self._cancelling:
+            task.cancel()
+        await asyncio.gather(*self._cancelling, return_exceptions=True)
         await self._client.aclose()
 
     async def make_thread(self, thread: str) -> None:
@@ -141,7 +145,7 @@ class Customers:
         heard.set()
         if message.cancel:
             action, message.cancel = message.cancel, f"{message.cancel} sent"
-            self._cancelling = asyncio.create_task(self._cancel(message, action))
+            self._cancelling.add(asyncio.create_task(self._cancel(message, action)))
 
     async def _taken(self, message: Message, kind: str, response: httpx.Response) -> Any:
         if kind == "/stream":
@@ -180,7 +184,13 @@ class Customers:
     async def _is_over(self, message: Message) -> bool:
         path = f"/threads/{message.thread}/runs/{message.run_id}"
         answer = await self.ask("GET", path)
-        return answer.status_code == 404 or answer.json()["status"] in _OVER
+        return answer.status_code == 404 or self._status(message, answer) in _OVER
+
+    def _status(self, message: Message, answer: httpx.Response) -> str:
+        status: str | None = answer.json().get("status")
+        if status is None:
+            self._journal.wrong(f"{message.marker}: {answer.status_code} {answer.text}")
+        return status or "error"
 
     async def _read(self, message: Message, response: httpx.Response) -> None:
         async for event_id, name, data in _events(response):
@@ -201,7 +211,7 @@ class Customers:
             answer = await self.ask("GET", path)
             if answer.status_code == 404:
                 return
-            message.status = answer.json()["status"]
+            message.status = self._status(message, answer)
             if message.status in _OVER:
                 return
             await asyncio.sleep(_PAUSE)
