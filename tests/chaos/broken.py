@@ -68,7 +68,7 @@ BUILDS = {
                 "engine/claims.sql",
                 "-- name: hand_over\nupdate frontdesk.runs\nset status = 'pending', "
                 "worker = null, lease_until = null",
-                "-- name: hand_over\nupdate frontdesk.runs\nset lease_until = 'infinity'",
+                "-- name: hand_over\nupdate frontdesk.runs\nset lease_until = '9999-01-01'",
             ),
         ),
         "has not ended",

@@ -13,6 +13,7 @@ import httpx
 from tests.chaos.journal import Journal, Message, Seen
 
 _PAUSE = 0.15
+_THINKING = 1.0  # seconds between what a customer says at once, as a mean
 _SILENT = httpx.Timeout(8, connect=2)  # longer than the server's heartbeat
 _OVER = {"success", "error", "timeout", "interrupted"}
 
@@ -57,6 +58,7 @@ class Customers:
                 await heard.wait()
             await asyncio.gather(*following)
             messages = messages[burst:]
+            await asyncio.sleep(self._rng.uniform(0, 2 * _THINKING))
 
     async def _say(self, message: Message, heard: asyncio.Event) -> None:
         message.began = time.monotonic()

@@ -56,15 +56,18 @@ class Faults:
         }
 
     async def inject(self) -> None:
-        """For ever, if there are any."""
-        names, weights = list(self._weights), list(self._weights.values())
-        while names:
+        """For ever, if there are any: each as often as its weight before they begin again."""
+        deck: list[str] = []
+        while self._weights:
             await asyncio.sleep(self._rng.uniform(0.2, 2.0))
-            (name,) = self._rng.choices(names, weights)
-            if len(self._under_way) < 2:
-                task = asyncio.create_task(self._one(name))
-                self._under_way.add(task)
-                task.add_done_callback(self._under_way.discard)
+            if len(self._under_way) == 2:
+                continue
+            if not deck:
+                deck = [name for name, weight in self._weights.items() for _ in range(weight)]
+                self._rng.shuffle(deck)
+            task = asyncio.create_task(self._one(deck.pop()))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
 
     async def mended(self) -> None:
         """When what is under way is over."""
