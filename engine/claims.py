@@ -4,7 +4,7 @@ At most one run of a thread is running (a unique index); every claim raises the 
 only the claim with the run's epoch can finish it and write checkpoints.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -209,14 +209,18 @@ class Claims:
             if await fetch_one(conn, self._sql["hand_over"], args):
                 await self._jobs.defer(conn, HINT, thread_id=str(run.thread_id))
 
-    async def take_over(self) -> list[UUID]:
-        """Give up on workers whose lease ran out: their runs wait again, or fail the third time.
-
-        So do runs that were told to stop and whose worker, blocked or paused, does not end them.
-        Returns the threads whose followers should look again.
+    async def lost(self) -> list[DictRow]:
+        """Runs whose lease ran out, and those that were told to stop and whose worker, blocked or
+        paused, does not end them.
         """
         async with self._pool.connection() as conn:
-            lost = await fetch_all(conn, self._sql["lost"], {"grace": _GRACE_SECONDS})
+            return await fetch_all(conn, self._sql["lost"], {"grace": _GRACE_SECONDS})
+
+    async def take_over(self, lost: Sequence[DictRow]) -> list[UUID]:
+        """Give up on their workers: the runs wait again, or fail the third time.
+
+        Returns the threads whose followers should look again.
+        """
         for row in lost:
             await self._give_up(row)
         return [row["thread_id"] for row in lost]

@@ -100,6 +100,8 @@ class Dispatcher:
         self._taken = 0
         self._room = asyncio.Event()
         self._turned_away = False
+        self._reached = time.monotonic()
+        self._judging_from = 0.0
         self._keys_until = 0.0
         self._stopping = False
         self._executions: dict[UUID, _Execution] = {}
@@ -188,8 +190,7 @@ class Dispatcher:
             await asyncio.wait(self._work.values())
 
     async def _sweep(self) -> None:
-        for thread_id in await self._claims.take_over():
-            await self._events.check(thread_id)
+        await self._judge()
         if self._taken < self._slots and not self._stopping:
             room = self._slots - self._taken
             waiting = await self._claims.waiting(room)
@@ -199,6 +200,20 @@ class Dispatcher:
         if (now := time.monotonic()) >= self._keys_until:
             self._keys_until = now + _KEYS_SECONDS
             await self._claims.forget_keys()
+
+    async def _judge(self) -> None:
+        """Give up on workers whose leases ran out, if they had the time to renew them.
+
+        After an outage of PostgreSQL, or a pause of this process, they had not.
+        """
+        lost, lease = await self._claims.lost(), 3 * self._sweep_seconds
+        now = time.monotonic()
+        if now - self._reached > lease:
+            self._judging_from = now + lease
+        self._reached = now
+        if now >= self._judging_from:
+            for thread_id in await self._claims.take_over(lost):
+                await self._events.check(thread_id)
 
     async def _claim(self, thread_id: UUID, by: str) -> None:
         if not self.reserve():
@@ -290,7 +305,9 @@ class Dispatcher:
         except CancelRequested:
             ending, following = await self._cancelled(run, writer, more=more)
         except _Passing as error:
-            log.warning("run %s begins again: a store cannot be reached (%s)", run.run_id, error)
+            log.warning(
+                "run %s begins again: a store cannot be reached (%s)", run.run_id, error.__cause__
+            )
             await asyncio.sleep(_AWAY_SECONDS)
             await self._hand_over(run, writer)
             return None

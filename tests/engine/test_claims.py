@@ -102,7 +102,7 @@ async def test_a_dead_workers_run_is_taken_over_in_its_place(
     await ask(desk, me, thread_id)
     await ask(desk, me, thread_id)
     lost = await claimed(dying, thread_id)
-    assert await worker.take_over() == [thread_id]
+    assert await worker.take_over(await worker.lost()) == [thread_id]
     assert await worker.waiting(10) == [thread_id]
     run = await claimed(worker, thread_id)
     assert (run.run_id, run.attempt, run.epoch) == (lost.run_id, 2, 3)
@@ -122,7 +122,7 @@ async def test_what_has_begun_goes_on_before_what_has_become_due(
     begun = await ask(desk, me, thread_id)
     assert (await claimed(dying, thread_id)).run_id == begun.run_id
     await asyncio.sleep(0.3)
-    assert await worker.take_over() == [thread_id]
+    assert await worker.take_over(await worker.lost()) == [thread_id]
     run = await claimed(worker, thread_id)
     assert run.run_id == begun.run_id
     following = await worker.finish(run, SUCCESS, more=True)
@@ -136,7 +136,7 @@ async def test_a_run_that_kills_three_workers_is_given_up(
     run = await ask(desk, me, thread_id)
     for _ in range(3):
         await claimed(dying, thread_id)
-        await worker.take_over()
+        await worker.take_over(await worker.lost())
     seen = await desk.runs.get(me, thread_id, run.run_id)
     assert (seen.status, seen.error and seen.error["error"]) == ("error", "WorkerLost")
     thread = await desk.threads.get(me, thread_id)

@@ -12,10 +12,11 @@ import psycopg
 import pytest
 import redis.asyncio
 from langgraph.graph import START, StateGraph
+from psycopg import conninfo
 
 from engine.caller import Caller
 from engine.claims import Claims, Run
-from engine.database import Pool
+from engine.database import Pool, open_pool
 from engine.embedded import Servers
 from engine.fence import Fence
 from engine.following import Event
@@ -23,6 +24,7 @@ from engine.runs import RunRequest
 from engine.runtime import Engine, open_engine
 from engine.settings import Role, Settings
 from engine.watch import Batches
+from tests.fakes.cable import cable
 from tests.fakes.graphs import GRAPHS, Work
 
 BACKGROUND_ONLY = 60.0  # a lease so long that neither beat nor sweep explains what happens
@@ -420,3 +422,31 @@ async def test_an_error_of_a_store_is_no_error_of_the_run(opened: Any, me: Calle
         assert (await outcome(engine, me, run))["steps"] == ["away"]
         seen = await engine.runs.get(me, run.thread_id, run.run_id)
         assert (seen.status, seen.attempt) == ("success", 3)
+
+
+async def test_after_an_outage_workers_get_the_time_to_say_that_they_live(
+    settings: Settings, servers: Servers, migrated: Pool, me: Caller
+) -> None:
+    async with cable(f"{_folder(servers)}/.s.PGSQL.5432") as wire:
+        cut_off = conninfo.make_conninfo(servers.database_url, host="127.0.0.1", port=wire.port)
+        far = Servers(cut_off, servers.redis, servers.redis_url)
+        own = settings.model_copy(update={"lease_seconds": 1.5, "drain_seconds": 0.0})
+        async with (
+            open_pool(cut_off) as pool,
+            open_engine(own, far, pool, GRAPHS) as one,
+            open_engine(own.model_copy(update={"slots": 1}), far, pool, GRAPHS),
+        ):
+            run = await ask(one, me, input={"mode": "slow", "secs": 6.0})
+            async with asyncio.timeout(10):
+                while (await one.states.get(me, run.thread_id))["next"] != ["slow"]:
+                    await asyncio.sleep(0.01)
+            wire.cut()
+            await asyncio.sleep(3.0)
+            wire.mend()
+            assert (await outcome(one, me, run))["steps"] == ["prep", "slow", "done"]
+            seen = await one.runs.get(me, run.thread_id, run.run_id)
+            assert (seen.status, seen.attempt) == ("success", 1)
+
+
+def _folder(servers: Servers) -> str:
+    return str(conninfo.conninfo_to_dict(servers.database_url)["host"])

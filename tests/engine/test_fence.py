@@ -158,7 +158,7 @@ async def lost(desk: Engine, claims: Claims, thread_id: UUID) -> None:
     """The worker's lease runs out."""
     async with desk.pool.connection() as conn:
         await conn.execute("update frontdesk.runs set lease_until = now() - interval '1 second'")
-    assert await claims.take_over() == [thread_id]
+    assert await claims.take_over(await claims.lost()) == [thread_id]
 
 
 async def execute(engine: Engine, servers: Servers, run: Run) -> None:

@@ -146,7 +146,7 @@ async def test_a_run_whose_workers_all_died_is_followed_too(
     for _ in range(3):
         assert await jobs(desk.pool) == []
         assert await dying.claim_on(thread_id)
-        await dying.take_over()
+        await dying.take_over(await dying.lost())
     _, each, failure = await jobs(desk.pool)
     assert (each["args"]["status"], failure["args"]["why"]["error"]) == ("error", "WorkerLost")
 
