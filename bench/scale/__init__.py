@@ -1,0 +1,1 @@
+"""How far one core carries, what two workers add, and what is turned away beyond."""

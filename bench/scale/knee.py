@@ -1,0 +1,236 @@
+"""Open conversations on one server process, stepped up until it gives way, and beyond.
+
+The engine has a core to itself; Postgres, Redis and the clients share the others. A turn costs
+each of them some CPU. A core is full at 1 / CPU per turn, and so many turns a second are what
+(think + turn) / CPU per turn conversations ask for: that is the knee predicted at low load. The
+knee found is what the most turns a second that were ever carried are asked for by.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import quantiles
+
+from redis.asyncio import Redis
+
+from bench.checkpoints.meters import Meters
+from bench.five import TOKENS, Pace
+from bench.scale.client import Answer
+from bench.scale.crowd import Crowd
+from bench.scale.machine import CORES, five, free_port, seconds_busy, seconds_of
+
+GOAL_CONVERSATIONS = 1_500
+GOAL_ADDED = 0.250
+GOAL_ERROR = 0.15
+PARTS = ("engine", "postgres", "redis", "client")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How long and how much; `shares` are of the knee that the first step predicts."""
+
+    pace: Pace = Pace(0.9, 40)
+    think_seconds: float = 20.0
+    first: int = 200
+    shares: Sequence[float] = (0.5, 0.75, 1.0, 1.25, 2.0)
+    settle_seconds: float = 12.0
+    slots: int = 256
+    waiting: int = 64
+    """Runs that may wait for a slot."""
+    lag_seconds: float = 0.25
+    """While the engine's loop is later than this, it turns requests away."""
+
+    @property
+    def model_seconds(self) -> float:
+        return self.pace.first_seconds + (TOKENS - 1) / self.pace.tokens_per_second
+
+    @property
+    def cycle_seconds(self) -> float:
+        """From one question of a conversation to its next, if nothing but the model took time."""
+        return self.think_seconds + self.model_seconds
+
+    @property
+    def step_seconds(self) -> float:
+        return 1.5 * self.cycle_seconds
+
+
+SMALL = Sizes(Pace(0.05, 1_000), 0.2, 4, (2.0,), 0.5, 8, 4, 0.25)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What was seen with so many conversations open. CPU in seconds a turn, by part."""
+
+    size: int
+    seconds: float
+    answers: Sequence[Answer]
+    cpu: Mapping[str, float]
+    cores: Mapping[int, float]
+    """How busy each core was, as a share."""
+    sizes: Sizes = field(repr=False)
+
+    @property
+    def good(self) -> Sequence[Answer]:
+        return [answer for answer in self.answers if answer.good]
+
+    @property
+    def shed(self) -> int:
+        return sum(answer.shed for answer in self.answers)
+
+    @property
+    def failed(self) -> int:
+        return len(self.answers) - len(self.good) - self.shed
+
+    @property
+    def rate(self) -> float:
+        """Turns a second that were carried to their end."""
+        return len(self.good) / self.seconds
+
+    @property
+    def knee(self) -> float:
+        """The conversations at which the first of the cores is full, by the CPU of a turn."""
+        others = sum(self.cpu[part] for part in PARTS[1:])
+        turns = min(1 / self.cpu["engine"], max(1, len(CORES) - 1) / others)
+        return turns * self.sizes.cycle_seconds
+
+    def added(self, percent: int) -> float:
+        """Of a turn's time, what the simulated model did not take."""
+        return _at([answer.total - self.sizes.model_seconds for answer in self.good], percent)
+
+    def added_first(self, percent: int) -> float:
+        """The same up to the first token."""
+        firsts = [answer.first for answer in self.good if answer.first is not None]
+        return _at([first - self.sizes.pace.first_seconds for first in firsts], percent)
+
+
+async def measure(dsn: str, redis: str, sizes: Sizes) -> list[Step]:
+    """Step up, each step printed as it ends."""
+    port, meters, steps = free_port(), Meters(dsn), list[Step]()
+    settings = {
+        "FIRST_SECONDS": str(sizes.pace.first_seconds),
+        "TOKENS_PER_SECOND": str(sizes.pace.tokens_per_second),
+        "FRONTDESK_SLOTS": str(sizes.slots),
+        "FRONTDESK_MAX_WAITING": str(sizes.waiting),
+        "FRONTDESK_MAX_LAG_SECONDS": str(sizes.lag_seconds),
+    }
+    print(HEADING, flush=True)
+    async with Redis.from_url(redis) as client:
+        redis_pid = int((await client.info("server"))["process_id"])
+    async with five(CORES[0], (dsn, redis), port, **settings) as pid:
+        crowd = Crowd(port, sizes.think_seconds)
+        try:
+            for share in (None, *sizes.shares):
+                size = sizes.first if share is None else round(share * steps[0].knee / 10) * 10
+                crowd.grow(max(size, len(crowd)))
+                await asyncio.sleep(sizes.settle_seconds)
+                steps.append(await _step(crowd, sizes, _Cpu(meters, pid, redis_pid)))
+                print(line(steps[-1]), flush=True)
+        finally:
+            await crowd.disperse()
+            meters.close()
+    return steps
+
+
+class _Cpu:
+    """Reads the CPU of everybody."""
+
+    def __init__(self, meters: Meters, engine: int, redis: int) -> None:
+        self._meters = meters
+        self._engine = engine
+        self._redis = redis
+
+    def read(self) -> dict[str, float]:
+        pids = self._engine, self._redis, os.getpid()
+        engine, redis, client = map(seconds_of, pids)
+        return dict(zip(PARTS, (engine, self._meters.cpu(), redis, client), strict=True))
+
+
+async def _step(crowd: Crowd, sizes: Sizes, cpu: _Cpu) -> Step:
+    loop = asyncio.get_running_loop()
+    first, began, busy, used = len(crowd.heard), loop.time(), seconds_busy(), cpu.read()
+    await asyncio.sleep(sizes.step_seconds)
+    seconds = loop.time() - began
+    answers = [heard.answer for heard in crowd.heard[first:]]
+    turns = max(1, sum(answer.good for answer in answers))
+    now = cpu.read()
+    return Step(
+        len(crowd),
+        seconds,
+        answers,
+        {part: (now[part] - used[part]) / turns for part in PARTS},
+        {core: (value - busy[core]) / seconds for core, value in seconds_busy().items()},
+        sizes,
+    )
+
+
+HEADING = (
+    "convers.  turns/s  of asked   CPU ms/turn: engine  postgres  redis  client   core: first "
+    " others   added ms p50    p95   first token p50    p95    shed  failed"
+)
+
+
+def line(step: Step) -> str:
+    """One step under `HEADING`."""
+    engine, postgres, redis, client = (1000 * step.cpu[part] for part in PARTS)
+    others = [busy for core, busy in step.cores.items() if core in CORES[1:]] or [0.0]
+    return (
+        f"{step.size:8,} {step.rate:8.1f} {step.rate * step.sizes.cycle_seconds / step.size:9.0%}"
+        f" {engine:21.1f} {postgres:9.1f} {redis:6.1f} {client:7.1f}"
+        f" {step.cores.get(CORES[0], 0):13.0%} {sum(others) / len(others):7.0%}"
+        f" {1000 * step.added(50):14.0f} {1000 * step.added(95):6.0f}"
+        f" {1000 * step.added_first(50):17.0f} {1000 * step.added_first(95):6.0f}"
+        f" {step.shed:7,} {step.failed:7,}"
+    )
+
+
+def verdict(steps: Sequence[Step]) -> tuple[str, bool]:
+    """What the steps say, in sentences, and whether the knee was where it was predicted."""
+    low = steps[1] if len(steps) > 2 else steps[0]
+    best = max(step.rate for step in steps)
+    found = best * low.sizes.cycle_seconds
+    error = found / low.knee - 1
+    kept = [s.size for s in steps if s.added(95) <= GOAL_ADDED and not s.shed and not s.failed]
+    allowed = low.sizes.cycle_seconds / GOAL_CONVERSATIONS
+    last = steps[-1]
+    goal = (
+        f"goal {GOAL_CONVERSATIONS:,} conversations at p95 <= {GOAL_ADDED * 1000:.0f} ms: "
+        f"{'reached' if max(kept, default=0) >= GOAL_CONVERSATIONS else 'MISSED'}; they need a "
+        f"turn of {1000 * allowed:.1f} ms of the engine's core at most, and it takes "
+        f"{1000 * low.cpu['engine']:.1f} ms ({low.cpu['engine'] / allowed:.2f} times that)"
+    )
+    lines = [
+        f"knee predicted at {low.size:,} conversations: {low.knee:,.0f}; found: {found:,.0f} "
+        f"({error:+.0%}, goal within {GOAL_ERROR:.0%}: {_mark(abs(error) <= GOAL_ERROR)})",
+        f"most conversations with p95 of added latency <= {GOAL_ADDED * 1000:.0f} ms and nobody "
+        f"turned away: {max(kept, default=0):,} of the steps tried",
+        goal,
+        f"at {last.size:,} ({last.size / found:.1f} times the knee found): accepted "
+        f"{len(last.good):,}, shed {last.shed:,}, failed {last.failed:,}, "
+        f"p95 added to those accepted {1000 * last.added(95):,.0f} ms, {last.rate:.1f} turns/s "
+        f"({last.rate / best:.0%} of the most)",
+    ]
+    return "\n".join(lines), abs(error) <= GOAL_ERROR and not last.failed
+
+
+def _mark(reached: bool) -> str:  # noqa: FBT001
+    return "reached" if reached else "MISSED"
+
+
+def _at(values: Sequence[float], percent: int) -> float:
+    if len(values) < 2:
+        return values[0] if values else 0.0
+    return quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+def says(sizes: Sizes) -> str:
+    """What is measured, declared."""
+    return (
+        f"\nopen conversations: five nodes, a simulated model ({sizes.pace.first_seconds * 1000:.0f}"
+        f" ms to the first of {TOKENS} tokens, {sizes.pace.tokens_per_second:g} a second), "
+        f"{sizes.think_seconds:g} s of thinking (exponential), streamed over SSE, a connection a "
+        f"turn\none engine process alone on core {CORES[0]}; Postgres, Redis and the clients on "
+        f"{CORES[1:] or CORES}; {sizes.slots} slots, {sizes.waiting} may wait, 503 from a lag of "
+        f"{sizes.lag_seconds:g} s; durability async; steps of {sizes.step_seconds:.0f} s after "
+        f"{sizes.settle_seconds:g} s"
+    )
