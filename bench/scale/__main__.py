@@ -14,13 +14,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="everything small")
     parser.add_argument("--only", choices=["workers", "knee"])
-    parser.add_argument("--slots", type=int, default=knee.Sizes.slots)
     chosen = parser.parse_args()
     good = True
     if chosen.only != "knee":
         good &= _workers(workers.SMALL if chosen.quick else workers.Sizes())
     if chosen.only != "workers":
-        good &= _knee(knee.SMALL if chosen.quick else knee.Sizes(slots=chosen.slots))
+        good &= _knee(knee.SMALL if chosen.quick else knee.Sizes())
     return 0 if good or chosen.quick else 1
 
 

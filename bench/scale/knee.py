@@ -8,7 +8,8 @@ knee found is what the most turns a second that were ever carried are asked for 
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from statistics import quantiles
 
@@ -28,15 +29,21 @@ PARTS = ("engine", "postgres", "redis", "client")
 
 @dataclass(frozen=True)
 class Sizes:
-    """How long and how much; `shares` are of the knee that the first step predicts."""
+    """How long and how much.
+
+    The first two steps are at low load: `first` conversations, then `low` of the knee that these
+    predict. The others are `shares` of the knee that the second predicts.
+    """
 
     pace: Pace = Pace(0.9, 40)
     think_seconds: float = 20.0
     first: int = 200
-    shares: Sequence[float] = (0.5, 0.75, 1.0, 1.25, 2.0)
+    low: float = 0.6
+    shares: Sequence[float] = (0.7, 0.9, 1.1, 2.0)
     settle_seconds: float = 12.0
-    slots: int = 256
-    waiting: int = 64
+    room: float = 1.2
+    """Slots, as a multiple of what Little's law asks for at the predicted knee."""
+    waiting: int = 16
     """Runs that may wait for a slot."""
     lag_seconds: float = 0.25
     """While the engine's loop is later than this, it turns requests away."""
@@ -55,7 +62,8 @@ class Sizes:
         return 1.5 * self.cycle_seconds
 
 
-SMALL = Sizes(Pace(0.05, 1_000), 0.2, 4, (2.0,), 0.5, 8, 4, 0.25)
+SMALL = Sizes(Pace(0.05, 1_000), 0.2, 3, 0.5, (2.0,), 0.5, waiting=4)
+_PLENTY = 256  # slots, while the load is low
 
 
 @dataclass(frozen=True)
@@ -88,11 +96,20 @@ class Step:
         return len(self.good) / self.seconds
 
     @property
-    def knee(self) -> float:
-        """The conversations at which the first of the cores is full, by the CPU of a turn."""
+    def most(self) -> float:
+        """The turns a second at which the first of the cores is full, by the CPU of a turn."""
         others = sum(self.cpu[part] for part in PARTS[1:])
-        turns = min(1 / self.cpu["engine"], max(1, len(CORES) - 1) / others)
-        return turns * self.sizes.cycle_seconds
+        return min(1 / self.cpu["engine"], max(1, len(CORES) - 1) / max(others, 1e-9))
+
+    @property
+    def knee(self) -> float:
+        """The conversations that ask for as many."""
+        return self.most * self.sizes.cycle_seconds
+
+    @property
+    def slots(self) -> int:
+        """What Little's law asks for at the knee, and some room."""
+        return max(8, round(self.sizes.room * self.most * self.sizes.model_seconds))
 
     def added(self, percent: int) -> float:
         """Of a turn's time, what the simulated model did not take."""
@@ -105,31 +122,46 @@ class Step:
 
 
 async def measure(dsn: str, redis: str, sizes: Sizes) -> list[Step]:
-    """Step up, each step printed as it ends."""
-    port, meters, steps = free_port(), Meters(dsn), list[Step]()
+    """Step up, each step printed as it ends: at low load, then with slots for the knee, beyond."""
+    print(HEADING, flush=True)
+    async with _served(dsn, redis, sizes, _PLENTY) as (crowd, cpu):
+        steps = [await _step(crowd, sizes, cpu, sizes.first)]
+        size = max(sizes.first, _tens(sizes.low * steps[0].knee))
+        steps.append(await _step(crowd, sizes, cpu, size))
+    low = steps[1]
+    print(f"{low.slots} slots from here: {sizes.room:g} times Little's law", flush=True)
+    async with _served(dsn, redis, sizes, low.slots) as (crowd, cpu):
+        for share in sizes.shares:
+            steps.append(await _step(crowd, sizes, cpu, _tens(share * low.knee)))  # noqa: PERF401
+    return steps
+
+
+@asynccontextmanager
+async def _served(
+    dsn: str, redis: str, sizes: Sizes, slots: int
+) -> AsyncIterator[tuple[Crowd, "_Cpu"]]:
+    """A server process, a crowd that talks to it, and who reads the CPU of all."""
+    port, meters = free_port(), Meters(dsn)
     settings = {
         "FIRST_SECONDS": str(sizes.pace.first_seconds),
         "TOKENS_PER_SECOND": str(sizes.pace.tokens_per_second),
-        "FRONTDESK_SLOTS": str(sizes.slots),
+        "FRONTDESK_SLOTS": str(slots),
         "FRONTDESK_MAX_WAITING": str(sizes.waiting),
         "FRONTDESK_MAX_LAG_SECONDS": str(sizes.lag_seconds),
     }
-    print(HEADING, flush=True)
     async with Redis.from_url(redis) as client:
         redis_pid = int((await client.info("server"))["process_id"])
     async with five(CORES[0], (dsn, redis), port, **settings) as pid:
         crowd = Crowd(port, sizes.think_seconds)
         try:
-            for share in (None, *sizes.shares):
-                size = sizes.first if share is None else round(share * steps[0].knee / 10) * 10
-                crowd.grow(max(size, len(crowd)))
-                await asyncio.sleep(sizes.settle_seconds)
-                steps.append(await _step(crowd, sizes, _Cpu(meters, pid, redis_pid)))
-                print(line(steps[-1]), flush=True)
+            yield crowd, _Cpu(meters, pid, redis_pid)
         finally:
             await crowd.disperse()
             meters.close()
-    return steps
+
+
+def _tens(size: float) -> int:
+    return max(10, round(size / 10) * 10)
 
 
 class _Cpu:
@@ -146,7 +178,9 @@ class _Cpu:
         return dict(zip(PARTS, (engine, self._meters.cpu(), redis, client), strict=True))
 
 
-async def _step(crowd: Crowd, sizes: Sizes, cpu: _Cpu) -> Step:
+async def _step(crowd: Crowd, sizes: Sizes, cpu: _Cpu, size: int) -> Step:
+    crowd.grow(size)
+    await asyncio.sleep(sizes.settle_seconds)
     loop = asyncio.get_running_loop()
     first, began, busy, used = len(crowd.heard), loop.time(), seconds_busy(), cpu.read()
     await asyncio.sleep(sizes.step_seconds)
@@ -154,7 +188,7 @@ async def _step(crowd: Crowd, sizes: Sizes, cpu: _Cpu) -> Step:
     answers = [heard.answer for heard in crowd.heard[first:]]
     turns = max(1, sum(answer.good for answer in answers))
     now = cpu.read()
-    return Step(
+    step = Step(
         len(crowd),
         seconds,
         answers,
@@ -162,6 +196,8 @@ async def _step(crowd: Crowd, sizes: Sizes, cpu: _Cpu) -> Step:
         {core: (value - busy[core]) / seconds for core, value in seconds_busy().items()},
         sizes,
     )
+    print(line(step), flush=True)
+    return step
 
 
 HEADING = (
@@ -186,7 +222,7 @@ def line(step: Step) -> str:
 
 def verdict(steps: Sequence[Step]) -> tuple[str, bool]:
     """What the steps say, in sentences, and whether the knee was where it was predicted."""
-    low = steps[1] if len(steps) > 2 else steps[0]
+    low = steps[1]
     best = max(step.rate for step in steps)
     found = best * low.sizes.cycle_seconds
     error = found / low.knee - 1
@@ -230,7 +266,7 @@ def says(sizes: Sizes) -> str:
         f" ms to the first of {TOKENS} tokens, {sizes.pace.tokens_per_second:g} a second), "
         f"{sizes.think_seconds:g} s of thinking (exponential), streamed over SSE, a connection a "
         f"turn\none engine process alone on core {CORES[0]}; Postgres, Redis and the clients on "
-        f"{CORES[1:] or CORES}; {sizes.slots} slots, {sizes.waiting} may wait, 503 from a lag of "
+        f"{CORES[1:] or CORES}; {sizes.waiting} runs may wait for a slot, 503 from a lag of "
         f"{sizes.lag_seconds:g} s; durability async; steps of {sizes.step_seconds:.0f} s after "
         f"{sizes.settle_seconds:g} s"
     )

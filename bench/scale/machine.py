@@ -60,9 +60,7 @@ async def five(
     """
     folder = tempfile.TemporaryDirectory(prefix="frontdesk-bench-")
     env = _environment(stores, {"FRONTDESK_DATA": folder.name, **settings})
-    with on_cores(core):
-        command = [sys.executable, "-m", "bench.five_server", str(port)]
-        process = subprocess.Popen(command, env=env)
+    process = await asyncio.to_thread(_start, core, port, env)
     try:
         if port:
             await _ready(port, process)
@@ -72,6 +70,12 @@ async def five(
     finally:
         await asyncio.to_thread(_stop, process)
         folder.cleanup()
+
+
+def _start(core: int, port: int, env: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    with on_cores(core):  # of this thread alone, and of what it starts
+        command = [sys.executable, "-m", "bench.five_server", str(port)]
+        return subprocess.Popen(command, env=dict(env))
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

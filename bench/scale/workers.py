@@ -20,7 +20,7 @@ from bench.scale.machine import CORES, five, free_port, seconds_of
 GOAL_RATIO = 1.9
 GOAL_CPU = 1.10
 _FILLERS = 16
-_START_SECONDS = 60.0
+_LOOKS = 600  # a tenth of a second apart
 _ENDED = "select count(*) from frontdesk.runs where status = 'success'"
 _RUNNING = "select count(*) from frontdesk.runs where status = 'running'"
 _WAITING = "select count(*) from frontdesk.runs where status = 'pending'"
@@ -117,9 +117,7 @@ async def _work(dsn: str, redis: str, number: int, sizes: Sizes) -> Seen:
         conn = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
         await stack.enter_async_context(conn)
         pids = [
-            await stack.enter_async_context(
-                five(CORES[n % len(CORES)], (dsn, redis), **settings)
-            )
+            await stack.enter_async_context(five(CORES[n % len(CORES)], (dsn, redis), **settings))
             for n in range(number)
         ]
         await _until_full(conn, number * sizes.slots)
@@ -138,10 +136,12 @@ async def _work(dsn: str, redis: str, number: int, sizes: Sizes) -> Seen:
 
 
 async def _until_full(conn: psycopg.AsyncConnection, slots: int) -> None:
-    """Wait until as good as every slot is at work."""
-    async with asyncio.timeout(_START_SECONDS):
-        while await _count(conn, _RUNNING) < 0.8 * slots:
-            await asyncio.sleep(0.1)
+    """Return when as good as every slot is at work."""
+    for _ in range(_LOOKS):
+        if await _count(conn, _RUNNING) >= 0.8 * slots:
+            return
+        await asyncio.sleep(0.1)
+    raise SystemExit("the workers did not take up their work")
 
 
 async def _count(conn: psycopg.AsyncConnection, question: str) -> int:
