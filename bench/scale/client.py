@@ -97,7 +97,7 @@ async def ask(
             finally:
                 transport.abort()
     except (OSError, TimeoutError):
-        return Answer(0, None, loop.time() - began, exchange.tokens, False, 0.0)
+        return Answer(0, None, loop.time() - began, exchange.tokens, whole=False, retry_after=0.0)
     return _read(exchange, loop.time() - exchange.sent)
 
 

@@ -13,10 +13,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from statistics import quantiles
 
+import psycopg
 from redis.asyncio import Redis
 
 from bench.checkpoints.meters import Meters
 from bench.five import TOKENS, Pace
+from bench.scale import plan
 from bench.scale.client import Answer
 from bench.scale.crowd import Crowd
 from bench.scale.machine import CORES, five, free_port, seconds_busy, seconds_of
@@ -24,7 +26,13 @@ from bench.scale.machine import CORES, five, free_port, seconds_busy, seconds_of
 GOAL_CONVERSATIONS = 1_500
 GOAL_ADDED = 0.250
 GOAL_ERROR = 0.15
+_FOREIGN = 0.1
+_COMMITS = (
+    "select sum(xact_commit)::bigint from pg_stat_database where datname = current_database()"
+)
 PARTS = ("engine", "postgres", "redis", "client")
+
+MODEL = Pace(0.9, 40)
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ class Sizes:
     predict. The others are `shares` of the knee that the second predicts.
     """
 
-    pace: Pace = Pace(0.9, 40)
+    pace: Pace = MODEL
     think_seconds: float = 20.0
     first: int = 200
     low: float = 0.6
@@ -76,6 +84,8 @@ class Step:
     cpu: Mapping[str, float]
     cores: Mapping[int, float]
     """How busy each core was, as a share."""
+    asked: Mapping[str, float]
+    """What a turn asked of the stores: `commits`, bytes of `wal`, Redis `commands`."""
     sizes: Sizes = field(repr=False)
 
     @property
@@ -110,6 +120,24 @@ class Step:
     def slots(self) -> int:
         """What Little's law asks for at the knee, and some room."""
         return max(8, round(self.sizes.room * self.most * self.sizes.model_seconds))
+
+    @property
+    def foreign(self) -> float:
+        """The share of the engine's core that others took, who have no business there."""
+        turns = max(1, len(self.good))
+        return self.cores.get(CORES[0], 0.0) - self.cpu["engine"] * turns / self.seconds
+
+    @property
+    def demands(self) -> plan.Demands:
+        sizes = self.sizes
+        return plan.Demands(
+            self.cpu,
+            self.asked["commits"],
+            self.asked["wal"],
+            self.asked["commands"],
+            sizes.model_seconds,
+            sizes.cycle_seconds,
+        )
 
     def added(self, percent: int) -> float:
         """Of a turn's time, what the simulated model did not take."""
@@ -149,12 +177,14 @@ async def _served(
         "FRONTDESK_MAX_WAITING": str(sizes.waiting),
         "FRONTDESK_MAX_LAG_SECONDS": str(sizes.lag_seconds),
     }
-    async with Redis.from_url(redis) as client:
+    async with (
+        Redis.from_url(redis) as client,
+        five(CORES[0], (dsn, redis), port, **settings) as pid,
+    ):
         redis_pid = int((await client.info("server"))["process_id"])
-    async with five(CORES[0], (dsn, redis), port, **settings) as pid:
         crowd = Crowd(port, sizes.think_seconds)
         try:
-            yield crowd, _Cpu(meters, pid, redis_pid)
+            yield crowd, _Cpu(meters, pid, redis_pid, client, dsn)
         finally:
             await crowd.disperse()
             meters.close()
@@ -165,35 +195,47 @@ def _tens(size: float) -> int:
 
 
 class _Cpu:
-    """Reads the CPU of everybody."""
+    """Reads the CPU of everybody, and what was asked of the stores."""
 
-    def __init__(self, meters: Meters, engine: int, redis: int) -> None:
+    def __init__(self, meters: Meters, engine: int, redis: int, client: Redis, dsn: str) -> None:
         self._meters = meters
         self._engine = engine
         self._redis = redis
+        self._client = client
+        self._dsn = dsn
 
     def read(self) -> dict[str, float]:
         pids = self._engine, self._redis, os.getpid()
         engine, redis, client = map(seconds_of, pids)
         return dict(zip(PARTS, (engine, self._meters.cpu(), redis, client), strict=True))
 
+    async def asked(self) -> dict[str, float]:
+        """So far, all told."""
+        async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as conn:
+            row = await (await conn.execute(_COMMITS)).fetchone()
+        assert row is not None
+        commands = (await self._client.info("stats"))["total_commands_processed"]
+        return {"commits": row[0], "wal": self._meters.wal(), "commands": commands}
+
 
 async def _step(crowd: Crowd, sizes: Sizes, cpu: _Cpu, size: int) -> Step:
     crowd.grow(size)
     await asyncio.sleep(sizes.settle_seconds)
     loop = asyncio.get_running_loop()
+    asked = await cpu.asked()
     first, began, busy, used = len(crowd.heard), loop.time(), seconds_busy(), cpu.read()
     await asyncio.sleep(sizes.step_seconds)
     seconds = loop.time() - began
     answers = [heard.answer for heard in crowd.heard[first:]]
     turns = max(1, sum(answer.good for answer in answers))
-    now = cpu.read()
+    now, busy_now, asked_now = cpu.read(), seconds_busy(), await cpu.asked()
     step = Step(
         len(crowd),
         seconds,
         answers,
         {part: (now[part] - used[part]) / turns for part in PARTS},
-        {core: (value - busy[core]) / seconds for core, value in seconds_busy().items()},
+        {core: (value - busy[core]) / seconds for core, value in busy_now.items()},
+        {name: (asked_now[name] - asked[name]) / turns for name in asked},
         sizes,
     )
     print(line(step), flush=True)
@@ -246,6 +288,10 @@ def verdict(steps: Sequence[Step]) -> tuple[str, bool]:
         f"p95 added to those accepted {1000 * last.added(95):,.0f} ms, {last.rate:.1f} turns/s "
         f"({last.rate / best:.0%} of the most)",
     ]
+    foreign = max(step.foreign for step in steps)
+    if foreign > _FOREIGN:
+        lines.append(f"NOT TO BE QUOTED: others took up to {foreign:.0%} of the engine's core")
+    lines.append(plan.says(low.demands))
     return "\n".join(lines), abs(error) <= GOAL_ERROR and not last.failed
 
 
@@ -262,8 +308,8 @@ def _at(values: Sequence[float], percent: int) -> float:
 def says(sizes: Sizes) -> str:
     """What is measured, declared."""
     return (
-        f"\nopen conversations: five nodes, a simulated model ({sizes.pace.first_seconds * 1000:.0f}"
-        f" ms to the first of {TOKENS} tokens, {sizes.pace.tokens_per_second:g} a second), "
+        f"\nopen conversations: five nodes, a simulated model ({sizes.pace.first_seconds:g} s to "
+        f"the first of {TOKENS} tokens, {sizes.pace.tokens_per_second:g} a second), "
         f"{sizes.think_seconds:g} s of thinking (exponential), streamed over SSE, a connection a "
         f"turn\none engine process alone on core {CORES[0]}; Postgres, Redis and the clients on "
         f"{CORES[1:] or CORES}; {sizes.waiting} runs may wait for a slot, 503 from a lag of "

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -60,7 +61,8 @@ async def five(
     """
     folder = tempfile.TemporaryDirectory(prefix="frontdesk-bench-")
     env = _environment(stores, {"FRONTDESK_DATA": folder.name, **settings})
-    process = await asyncio.to_thread(_start, core, port, env)
+    said = Path(folder.name, "said")
+    process = await asyncio.to_thread(_start, core, port, env, said)
     try:
         if port:
             await _ready(port, process)
@@ -69,13 +71,25 @@ async def five(
             raise SystemExit(f"the server ended by itself, with {process.returncode}")
     finally:
         await asyncio.to_thread(_stop, process)
+        _repeat(said)
         folder.cleanup()
 
 
-def _start(core: int, port: int, env: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    with on_cores(core):  # of this thread alone, and of what it starts
+def _start(core: int, port: int, env: Mapping[str, str], said: Path) -> "subprocess.Popen[bytes]":
+    # The affinity is of this thread alone, and of what it starts.
+    with on_cores(core), said.open("wb") as log:
         command = [sys.executable, "-m", "bench.five_server", str(port)]
-        return subprocess.Popen(command, env=dict(env))
+        return subprocess.Popen(command, env=dict(env), stderr=log)
+
+
+def _repeat(said: Path) -> None:
+    """What the process complained of, each complaint once."""
+    lines = said.read_text(errors="replace").splitlines()
+    plain = [
+        line for line in lines if line and not line.startswith((" ", "Traceback", "The above"))
+    ]
+    for line, times in Counter(plain).most_common(5):
+        print(f"  the server said {times} times: {line[:120]}", flush=True)
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

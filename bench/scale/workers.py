@@ -117,7 +117,9 @@ async def _work(dsn: str, redis: str, number: int, sizes: Sizes) -> Seen:
         conn = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
         await stack.enter_async_context(conn)
         pids = [
-            await stack.enter_async_context(five(CORES[n % len(CORES)], (dsn, redis), **settings))
+            await stack.enter_async_context(
+                five(CORES[n % len(CORES)], (dsn, redis), 0, **settings)
+            )
             for n in range(number)
         ]
         await _until_full(conn, number * sizes.slots)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from bench.five import TOKENS, Pace
-from bench.scale import knee, workers
+from bench.scale import knee, plan, workers
 from bench.scale.client import Answer, ask
 
 
@@ -13,7 +13,15 @@ def test_the_quick_form_prints_both_tables() -> None:
     command = [sys.executable, "-W", "error", "-m", "bench.scale", "--quick"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stderr
-    for said in ("1 worker:", "2 workers:", "two carry", "knee predicted", "shed", "goal 1,500"):
+    for said in (
+        "1 worker:",
+        "2 workers:",
+        "two carry",
+        "knee predicted",
+        "shed",
+        "goal 1,500",
+        "a turn takes",
+    ):
         assert said in done.stdout
 
 
@@ -22,7 +30,8 @@ def _step(size: int, turns: int, milliseconds: float, *, shed: int = 0) -> knee.
     good = Answer(200, 0.92, sizes.model_seconds + 0.05, TOKENS, True, 0.0)
     away = Answer(429, None, 0.01, 0, True, 2.0)
     cpu = {"engine": milliseconds / 1000, "postgres": 0.001, "redis": 0.001, "client": 0.001}
-    return knee.Step(size, 10.0, [good] * turns + [away] * shed, cpu, {}, sizes)
+    asked = {"commits": 7.0, "wal": 20_000.0, "commands": 30.0}
+    return knee.Step(size, 10.0, [good] * turns + [away] * shed, cpu, {}, asked, sizes)
 
 
 def test_the_knee_is_where_a_core_is_full() -> None:
@@ -39,6 +48,14 @@ def test_a_knee_near_the_predicted_one_is_good_and_another_is_not() -> None:
     assert "shed 900, failed 0" in text
     text, good = knee.verdict([*steps[:2], _step(2000, 300, 20)])
     assert not good
+
+
+def test_what_conversations_need_follows_from_what_a_turn_takes() -> None:
+    row = plan.says(_step(200, 90, 14).demands).splitlines()[3].split()
+    assert row[0] == "10,000"
+    assert row[1] == "447"  # 10,000 / (20 s of thinking + 2.375 s of model)
+    assert row[2] == "1,061"  # Little: turns a second, times seconds of a turn
+    assert row[3] == "8.9"  # 447 * 14 ms, at 70 %
 
 
 def test_half_an_answer_is_no_turn() -> None:
