@@ -39,7 +39,7 @@ def is_caught(name: str, folder: Path) -> None:
 def test_a_short_campaign_loses_doubles_and_sticks_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    survived(capsys, "--runs", "120", "--threads", "20")
+    survived(capsys, "--runs", "80", "--threads", "20")
 
 
 @pytest.mark.long
@@ -59,3 +59,8 @@ def test_a_broken_build_is_caught(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", _SLOW)
 def test_a_build_that_breaks_under_faults_is_caught(name: str, tmp_path: Path) -> None:
     is_caught(name, tmp_path)
+
+
+@pytest.mark.parametrize("name", BUILDS)
+def test_what_a_broken_build_breaks_is_in_the_sources(name: str, tmp_path: Path) -> None:
+    edited(BUILDS[name], tmp_path)
