@@ -15,10 +15,10 @@ BODY = {"assistant_id": "work", "input": {"mode": "done"}}
 
 
 @pytest.fixture
-async def app(served_settings: Settings) -> FastAPI:
+async def app(settings: Settings) -> FastAPI:
     """One that executes nothing, and lets one run wait."""
-    settings = served_settings.model_copy(update={"role": "api", "tenant_max_waiting": 1})
-    return create_app(settings, sample_graphs)
+    own = settings.model_copy(update={"role": "api", "tenant_max_waiting": 1})
+    return create_app(own, sample_graphs)
 
 
 @pytest.fixture
@@ -26,11 +26,8 @@ async def busy(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         serving(app) as url,
         httpx.AsyncClient(base_url=url, timeout=30) as client,
-        app.state.engine.pool.connection() as conn,
     ):
-        await conn.execute("delete from frontdesk.runs where status = 'pending'")
         yield client
-        await conn.execute("delete from frontdesk.runs where status = 'pending'")
 
 
 @pytest.mark.parametrize("kind", ["", "/wait", "/stream"])
