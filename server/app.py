@@ -20,6 +20,7 @@ from engine.settings import Settings
 from server import assistants, errors, meta, runs, threads
 from server.auth import Authentication, Keys
 from server.counting import Counting
+from server.garbage import spare
 from server.limits import Bodies, RateLimit
 
 OpenGraphs = Callable[
@@ -64,6 +65,7 @@ async def open_worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with open_application(settings, open_graphs, followers=followers):
+        spare()
         await stop.wait()
 
 

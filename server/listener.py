@@ -5,6 +5,8 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from server.garbage import spare
+
 _LAST_BYTES_SECONDS = 2  # for answers that are on their way when everything else has ended
 
 
@@ -21,6 +23,10 @@ class Listener(uvicorn.Server):
         )
         super().__init__(config)
         self._state = app.state
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        spare()
 
     async def shutdown(self, sockets: Any = None) -> None:
         """Whoever is connected still reads to the end of the super-step, and where to go on."""
