@@ -75,10 +75,14 @@ BUILDS = {
         ("SIGTERM",),
         runs=150,
     ),
+    "never raises the epoch": Build(
+        ((_DISPATCH, "set epoch = nextval('frontdesk.epochs')", "set epoch = 1"),), "share 1"
+    ),
     "lets zombies write and finish": Build(
         (
             (_DISPATCH, "if fence_schema is not null then", "if false then"),
             ("engine/claims.py", 'await self._fence.renew(conn, row["thread_id"])', "pass"),
+            ("engine/fence.py", ", EPOCH: epoch}", "}"),
             (_DISPATCH, "r.epoch = at_epoch and r.status = 'running'", "true"),
             ("engine/dispatch.py", 'execution.stop("lost")', "pass"),
         ),
