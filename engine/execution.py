@@ -13,7 +13,7 @@ from engine.fence import fenced
 from engine.graphs import Graphs
 from engine.loopwatch import LoopWatch
 from engine.payloads import Partials, shape
-from engine.scope import Scope, scope
+from engine.scope import Scope, scope, threaded
 from engine.serialise import dumps
 from engine.snapshots import address
 from engine.telling import Writer
@@ -38,9 +38,10 @@ _LANGGRAPH = version("langgraph")
 class Executor:
     """Runs graphs on their threads."""
 
-    def __init__(self, graphs: Graphs, loop: LoopWatch) -> None:
+    def __init__(self, graphs: Graphs, loop: LoopWatch, threaded: frozenset[str]) -> None:
         self._graphs = graphs
         self._loop = loop
+        self._threaded = threaded
 
     async def execute(self, run: Run, writer: Writer, control: RunControl) -> Json | None:
         """Go on where the thread's checkpoints end. What the graph raises passes through.
@@ -49,6 +50,7 @@ class Executor:
         thread's values, or None when only its checkpoints tell how it was left.
         """
         scope.set(_scope(run))
+        threaded.set(self._threaded)
         with self._loop.attending():
             return await self._execute(run, writer, control)
 

@@ -8,10 +8,11 @@ from langgraph.channels import EphemeralValue, UntrackedValue
 from langgraph.channels.base import BaseChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph, StateGraph
+from langgraph.pregel import Pregel
 from pydantic import BaseModel, PydanticUserError, TypeAdapter, ValidationError, create_model
 
 from engine.allowed import types_of
-from engine.errors import Invalid, NotFound
+from engine.errors import ConfigError, Invalid, NotFound
 from engine.wrapping import wrap_nodes
 
 Compiled = CompiledStateGraph[Any, Any, Any, Any]
@@ -58,6 +59,20 @@ class Graphs:
         channels = (graph.channels[name] for name in graph.stream_channels_list)
         passing = any(isinstance(one, UntrackedValue | EphemeralValue) for one in channels)
         return not (passing or graph.interrupt_before_nodes or graph.interrupt_after_nodes)
+
+    def threaded(self, names: str) -> frozenset[str]:
+        """The nodes that `names`, comma-separated, mean: `graph.node`, or `*` for all.
+
+        Raises `ConfigError` for one that no graph has.
+        """
+        wanted = frozenset(name.strip() for name in names.split(",") if name.strip())
+        known = {f"{graph}.{node}" for graph in self for node in _nodes(self.get(graph))}
+        if unknown := sorted(wanted - known - {"*"}):
+            raise ConfigError(
+                f"FRONTDESK_THREADED_NODES: there is no node {', '.join(unknown)}; "
+                f"there are {', '.join(sorted(known))}."
+            )
+        return wanted
 
     def saver(self, graph_id: str) -> BaseCheckpointSaver[Any]:
         """The checkpointer that knows the graph's own types."""
@@ -109,6 +124,16 @@ class Graphs:
             "config_schema": context or {},
             "context_schema": context,
         }
+
+
+def _nodes(graph: Pregel[Any, Any, Any, Any]) -> Iterator[str]:
+    """The names of its nodes and of its subgraphs'."""
+    for name, node in graph.nodes.items():
+        if not name.startswith("__"):
+            yield name
+        for subgraph in node.subgraphs:
+            if isinstance(subgraph, Pregel):
+                yield from _nodes(subgraph)
 
 
 def _adapter(schema: type[Any] | None) -> TypeAdapter[Any] | None:

@@ -145,7 +145,7 @@ def _dispatcher(
 ) -> Dispatcher:
     return Dispatcher(
         claims,
-        Executor(graphs, loop),
+        Executor(graphs, loop, graphs.threaded(settings.threaded_nodes)),
         Endings(graphs),
         events,
         metrics,

@@ -16,3 +16,6 @@ class Scope:
 
 
 scope: ContextVar[Scope | None] = ContextVar("frontdesk_scope", default=None)
+
+threaded: ContextVar[frozenset[str]] = ContextVar("frontdesk_threaded", default=frozenset())
+"""The nodes that run in threads, as `graph.node`; `*` is all."""

@@ -135,6 +135,11 @@ class Settings(BaseSettings):
         default=False, description="Deliver webhooks to private and loopback addresses too."
     )
     webhook_timeout: float = Field(10.0, gt=0, description="Seconds one delivery may take.")
+    threaded_nodes: str = Field(
+        "",
+        description="Comma-separated `graph.node`, or `*`: these nodes block, so each of their "
+        "calls gets a thread.",
+    )
     loop_block_seconds: float = Field(
         0.1, gt=0, description="What blocks the event loop for so long is named in a warning."
     )

@@ -8,24 +8,29 @@ from typing import Any, cast
 from langgraph._internal._runnable import RunnableCallable
 from langgraph.pregel import Pregel
 
-from engine.scope import scope
+from engine.offload import in_thread
+from engine.scope import scope, threaded
 
 _Run = Callable[..., Awaitable[Any]]
 
 
 class _Named:
-    """A node's function, run in the scope of the node."""
+    """A node's function, run in the scope of the node; where that is wanted, in a thread."""
 
-    def __init__(self, node: str, run: _Run) -> None:
+    def __init__(self, node: str, run: _Run, *, blocks: bool) -> None:
         self._node = node
         self._run = run
+        self._blocks = blocks
 
     async def __call__(self, *args: Any, **kwargs: Any) -> Any:
         outer = scope.get()
         if outer is None:  # the graph is used without an engine
             return await self._run(*args, **kwargs)
         token = scope.set(replace(outer, node=self._node))
+        name = f"{outer.graph}.{self._node}"
         try:
+            if self._blocks and threaded.get() & {"*", name}:
+                return await in_thread(lambda: self._run(*args, **kwargs), name)
             return await self._run(*args, **kwargs)
         finally:
             scope.reset(token)
@@ -40,7 +45,7 @@ def wrap_nodes(graph: Pregel[Any, Any, Any, Any]) -> None:
         bound = node.bound
         if isinstance(bound, RunnableCallable) and _wants(name, bound):
             wrapped = copy(bound)
-            wrapped.afunc = _Named(name, cast("_Run", bound.afunc))
+            wrapped.afunc = _Named(name, cast("_Run", bound.afunc), blocks=not _is_in_thread(bound))
             graph.nodes[name] = node.copy({"bound": wrapped})
         for subgraph in node.subgraphs:
             if isinstance(subgraph, Pregel):
@@ -49,3 +54,8 @@ def wrap_nodes(graph: Pregel[Any, Any, Any, Any]) -> None:
 
 def _wants(name: str, bound: RunnableCallable) -> bool:
     return bool(bound.afunc) and not name.startswith("__") and not isinstance(bound.afunc, _Named)
+
+
+def _is_in_thread(bound: RunnableCallable) -> bool:
+    """Whether it is a plain function, which LangGraph itself runs in a thread."""
+    return type(bound) is RunnableCallable and bound.func is not None
