@@ -38,7 +38,9 @@ _LANGGRAPH = version("langgraph")
 class Executor:
     """Runs graphs on their threads."""
 
-    def __init__(self, graphs: Graphs, loop: LoopWatch, threaded: frozenset[str]) -> None:
+    def __init__(
+        self, graphs: Graphs, loop: LoopWatch, threaded: frozenset[str] = frozenset()
+    ) -> None:
         self._graphs = graphs
         self._loop = loop
         self._threaded = threaded
