@@ -15,7 +15,7 @@ from uuid import uuid4
 import psycopg
 
 from bench.scale.client import ask
-from bench.scale.machine import CORES, five, free_port, seconds_of
+from bench.scale.machine import CORES, five, free_port, seconds_busy, seconds_of
 
 GOAL_RATIO = 1.9
 GOAL_CPU = 1.10
@@ -48,6 +48,8 @@ class Seen:
     cpu: float
     full: float
     """The share of the slots that was at work, on average."""
+    busy: float
+    """The share of the whole machine that was: near 1 there was no room for a second worker."""
 
 
 async def measure(dsn: str, redis: str, sizes: Sizes) -> list[Seen]:
@@ -60,7 +62,8 @@ async def measure(dsn: str, redis: str, sizes: Sizes) -> list[Seen]:
             seen.append(await _work(dsn, redis, number, sizes))
             print(
                 f"{number} worker{'s' * (number > 1)}: {seen[-1].rate:.1f} runs/s, "
-                f"{1000 * seen[-1].cpu:.1f} ms of their CPU a run, slots {seen[-1].full:.0%} full",
+                f"{1000 * seen[-1].cpu:.1f} ms of their CPU a run, slots {seen[-1].full:.0%} full, "
+                f"all cores {seen[-1].busy:.0%} busy",
                 flush=True,
             )
     return seen
@@ -125,16 +128,17 @@ async def _work(dsn: str, redis: str, number: int, sizes: Sizes) -> Seen:
         await _until_full(conn, number * sizes.slots)
         await asyncio.sleep(sizes.settle_seconds)
         began, ended, cpu = time.monotonic(), await _count(conn, _ENDED), sum(map(seconds_of, pids))
-        running = list[int]()
+        running, busy = list[int](), sum(seconds_busy().values())
         while time.monotonic() - began < sizes.seconds:
             await asyncio.sleep(min(1.0, sizes.seconds / 4))
             running.append(await _count(conn, _RUNNING))
         runs = await _count(conn, _ENDED) - ended
         seconds, cpu = time.monotonic() - began, sum(map(seconds_of, pids)) - cpu
+        busy = (sum(seconds_busy().values()) - busy) / seconds / len(seconds_busy())
         if not await _count(conn, _WAITING):
             raise SystemExit("the workers ran out of work")
     full = mean(running) / (number * sizes.slots)
-    return Seen(number, runs / seconds, cpu / max(1, runs), full)
+    return Seen(number, runs / seconds, cpu / max(1, runs), full, busy)
 
 
 async def _until_full(conn: psycopg.AsyncConnection, slots: int) -> None:

@@ -65,10 +65,10 @@ def test_half_an_answer_is_no_turn() -> None:
 
 
 def test_two_workers_are_compared_with_one() -> None:
-    seen = [workers.Seen(1, 40, 0.010, 1), workers.Seen(2, 78, 0.0105, 1)]
+    seen = [workers.Seen(1, 40, 0.010, 1, 0.8), workers.Seen(2, 78, 0.0105, 1, 0.8)]
     assert workers.verdict(seen)[1]
-    assert not workers.verdict([seen[0], workers.Seen(2, 78, 0.012, 1)])[1]
-    assert not workers.verdict([seen[0], workers.Seen(2, 70, 0.010, 1)])[1]
+    assert not workers.verdict([seen[0], workers.Seen(2, 78, 0.012, 1, 0.8)])[1]
+    assert not workers.verdict([seen[0], workers.Seen(2, 70, 0.010, 1, 0.8)])[1]
 
 
 async def test_the_client_reads_tokens_across_pieces_and_the_wait_it_is_asked_for() -> None:
