@@ -160,3 +160,26 @@ async def test_the_thread_rests_while_there_is_nothing_to_watch_over(watch: Loop
     with watch.attending():
         busy = await ticks(1.5)
     assert idle < busy
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_it_names_the_node_on_whatever_loop_serves(
+    loop: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    factory = pytest.importorskip("uvloop").new_event_loop if loop == "uvloop" else None
+
+    async def block() -> None:
+        scope.set(Scope("g", "r", "t", node=loop))
+        time.sleep(0.6)
+
+    async def main() -> None:
+        watch = LoopWatch(Metrics(), 0.1)
+        watch.start()
+        with watch.attending():
+            await asyncio.create_task(block())
+        await until(lambda: of_node(caplog))
+        await watch.stop()
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main())
+    assert [record.node for record in of_node(caplog)] == [loop]
