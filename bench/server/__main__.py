@@ -1,72 +1,126 @@
-"""`python -m bench.server`: the waits, the rates and the streams of everyone, interleaved."""
+"""`python -m bench.server`: one graph in process, behind our server and behind the official one.
+
+Everybody runs the five-node graph (60 tokens, no model) in turns, on one core; the client has
+another, PostgreSQL and Redis are wherever they fall. Prints a table, the goals, and ends with 1
+when one was missed.
+"""
 
 import argparse
 import asyncio
-import statistics
+import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from bench.checkpoints.__main__ import serving
 from bench.checkpoints.contenders import OFFICIAL, Arena, arena
-from bench.server.contenders import CORES, Contender, inside, official, on_core, served
+from bench.server.contenders import CORES, SLOTS, Contender, inside, official, on_core, served
 from bench.server.inside import BARE
-from bench.server.load import Crowd, Durability
+from bench.server.load import Durability
+from bench.server.readings import commits, idle_share, touched_rss
+from bench.server.table import DEV, OURS, SERVER, Measured, Row, median, verdicts
 
-NAMES = (BARE, OFFICIAL, "tiered", "server", "dev")
-TURNS = {1: 30, 16: 8, 64: 4, 256: 2}
+NAMES = (BARE, OFFICIAL, OURS, SERVER, DEV)
+TURNS = {1: 40, 16: 12, 64: 6, 256: 3}
+LONG = 100
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything."""
+
+    widths: Sequence[int]
+    rounds: int
+    streams: int
+    long: int
+    touched: Sequence[int]
+    idle_seconds: float
+
+
+FULL = Sizes((1, 16, 64, 256), 5, 30, LONG, (0, 1_000, 10_000), 15)
+QUICK = Sizes((1, 4), 1, 3, 10, (0, 20), 1)
 
 
 async def measure(
-    field: Arena, names: Sequence[str], widths: Sequence[int], rounds: int, durability: Durability
-) -> None:
-    """Print a line for each width and contender."""
+    field: Arena, names: Sequence[str], sizes: Sizes, durability: Durability
+) -> Measured:
+    """Everybody in turns, a width after the other."""
+    found = Measured(durability)
     async with AsyncExitStack() as stack:
-        entries: list[Contender] = []
+        entries: dict[str, Contender] = {}
+        dsns: dict[str, str] = {}
         for name in names:
             stores = await field.stores()
-            own = {"server": served(stores), "dev": official()}.get(name) or inside(name, stores)
-            entries.append(await stack.enter_async_context(own))
-        for entry in entries:
+            own = {SERVER: served(stores), DEV: official()}.get(name) or inside(name, stores)
+            entries[name] = await stack.enter_async_context(own)
+            dsns[name] = stores.dsn
+        for entry in entries.values():
             await entry.crowd(8, 3, durability)
-        for threads in widths:
-            got: dict[str, list[Crowd]] = {entry.name: [] for entry in entries}
-            for n in range(rounds):
-                for entry in [*entries[n % len(entries) :], *entries[: n % len(entries)]]:
-                    got[entry.name].append(await entry.crowd(threads, TURNS[threads], durability))
-            for name, crowds in got.items():
-                p50, p95 = (_median([c.p50 for c in crowds]), _median([c.p95 for c in crowds]))
-                rate = _median([c.rate for c in crowds])
-                print(
-                    f"{durability:6} {threads:4} {name:14} p50 {p50:8.1f} p95 {p95:8.1f} "
-                    f"runs/s {rate:8.1f}",
-                    flush=True,
-                )
-        for entry in entries:
-            done = await entry.streams(20, durability)
-            first, total = _median([each.first for each in done]), [each.total for each in done]
-            print(
-                f"{durability:6} stream {entry.name:14} first {first:.1f} "
-                f"total {_median(total):.1f}"
+        for width in sizes.widths:
+            await _crowds(entries, found, sizes, width)
+        for name, entry in entries.items():
+            done = await entry.streams(sizes.streams, durability)
+            found.first[name] = median([each.first for each in done])
+            found.total[name] = median([each.total for each in done])
+            found.commits[name] = await commits(
+                dsns[name], lambda entry=entry: entry.crowd(4, 5, durability), 20
             )
+            runs = (await entry.crowd(1, sizes.long, durability)).runs
+            tenth = max(1, len(runs) // 10)
+            found.growth[name] = median(runs[-tenth:]) / median(runs[:tenth])
+    return found
 
 
-def _median(values: Sequence[float]) -> float:
-    return statistics.median(values)
+async def _crowds(entries: dict[str, Contender], found: Measured, sizes: Sizes, width: int) -> None:
+    names = list(entries)
+    got: dict[str, list[Row]] = {name: [] for name in names}
+    for n in range(sizes.rounds):
+        for name in [*names[n % len(names) :], *names[: n % len(names)]]:
+            if name == DEV and width > 64:
+                continue
+            done = await entries[name].crowd(width, TURNS.get(width, 3), found.durability)
+            got[name].append(Row(done.p50, done.p95, done.rate))
+    for name, rows in got.items():
+        if rows:
+            found.rows[name, width] = Row.of(rows)
 
 
-def main() -> None:
-    """Measure on servers of our own."""
+async def weigh(field: Arena, sizes: Sizes) -> tuple[list[tuple[int, float]], float]:
+    """Our server alone: MB of memory after so many threads, and its share of a core when idle."""
+    stores = await field.stores()
+    async with served(stores) as entry:
+        memory = await touched_rss(entry, sizes.touched)
+        return memory, await idle_share(entry.pid, sizes.idle_seconds)
+
+
+def main() -> int:
+    """Measure on servers of our own, with fsync."""
     parser = argparse.ArgumentParser(prog="python -m bench.server", description=__doc__)
     parser.add_argument("--only", nargs="*", choices=NAMES, default=NAMES)
-    parser.add_argument("--widths", nargs="*", type=int, default=[1, 16, 64])
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--durability", nargs="*", default=["async", "exit"])
-    chosen = parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="tiny counts: only to see it work")
+    asked = parser.parse_args()
+    sizes = QUICK if asked.quick else FULL
+    print(
+        f"fsync on; measured on core {CORES[0]}, the client on core {CORES[-1]}, PostgreSQL and "
+        f"Redis on any; {SLOTS} slots; a run is a new thread's (`long`: one thread's)"
+    )
+    missed = 0
     with serving() as (dsn, redis), on_core(CORES[-1]):
         field = arena(dsn, redis, [])
-        for durability in chosen.durability:
-            asyncio.run(measure(field, chosen.only, chosen.widths, chosen.rounds, durability))
+        for durability in asked.durability:
+            found = asyncio.run(measure(field, asked.only, sizes, durability))
+            print(found.text(), flush=True)
+            missed += verdicts(found)
+        memory, idle = asyncio.run(weigh(field, sizes))
+    print(
+        "\nour server's memory: " + ", ".join(f"{mb:.0f} MB at {n:,} threads" for n, mb in memory)
+    )
+    print(
+        f"idle it takes {idle:.2%} of a core (goal 1%): {'reached' if idle <= 0.01 else 'MISSED'}"
+    )
+    return 1 if missed or idle > 0.01 else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""What is read off the servers: commits, memory, idle CPU."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+
+from bench.server.contenders import Served
+from bench.wire import wired
+
+_TOLD_SECONDS = 1.5  # PostgreSQL's processes tell their counts once a second
+_AT_ONCE = 32
+_COUNT = "select xact_commit from pg_stat_database where datname = current_database()"
+
+
+async def commits(dsn: str, work: Callable[[], Awaitable[Any]], runs: int) -> float:
+    """Committed transactions of this database a run, those of reading and of waiting taken off."""
+    await asyncio.sleep(_TOLD_SECONDS)
+    before = await asyncio.to_thread(_commits, dsn)
+    await asyncio.sleep(2 * _TOLD_SECONDS)
+    quiet = await asyncio.to_thread(_commits, dsn)
+    began = asyncio.get_running_loop().time()
+    await work()
+    worked = asyncio.get_running_loop().time() - began
+    await asyncio.sleep(_TOLD_SECONDS)
+    after = await asyncio.to_thread(_commits, dsn)
+    pace = (quiet - before) / (2 * _TOLD_SECONDS)
+    return max(0.0, (after - quiet - pace * (worked + _TOLD_SECONDS)) / runs)
+
+
+def _commits(dsn: str) -> int:
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        row = conn.execute(_COUNT).fetchone()
+    return int(row[0]) if row else 0
+
+
+async def touched_rss(entry: Served, counts: Sequence[int]) -> list[tuple[int, float]]:
+    """MB resident after a run on each of so many threads."""
+    done, found = 0, []
+    for count in counts:
+        await _touch(entry.port, count - done)
+        done = count
+        await asyncio.sleep(1)
+        found.append((count, _rss(entry.pid)))
+    return found
+
+
+async def _touch(port: int, number: int) -> None:
+    left = iter(range(number))
+    body = {"assistant_id": "five", "input": {"said": "hello"}, "if_not_exists": "create"}
+    async with wired(port, _AT_ONCE) as wires:
+
+        async def work(n: int) -> None:
+            for _ in left:
+                await wires[n].ask("POST", f"/threads/{uuid4()}/runs/wait", body)
+
+        await asyncio.gather(*(work(n) for n in range(_AT_ONCE)))
+
+
+async def idle_share(pid: int, seconds: float) -> float:
+    """The share of a core that the process takes while nobody asks it for anything."""
+    await asyncio.sleep(2)
+    before = _cpu(pid)
+    await asyncio.sleep(seconds)
+    return (_cpu(pid) - before) / seconds
+
+
+def _cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _rss(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (line,) = (each for each in lines if each.startswith("VmRSS"))
+    return int(line.split()[1]) / 1000
