@@ -4,17 +4,31 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.resources import files
-from typing import Any
+from typing import Any, Self
 
-from psycopg import AsyncConnection, OperationalError
+from opentelemetry.trace import SpanKind
+from psycopg import AsyncConnection, AsyncCursor, OperationalError
+from psycopg.abc import Params
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
+
+from engine.telemetry import span
 
 Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
 
 _PATIENCE = 10.0  # seconds to wait for a connection
 _LOCK = 7_300_417  # one advisory lock for all migrations, so that processes starting together queue
+
+
+class Cursor(AsyncCursor[DictRow]):
+    """Whose statements are spans, without their parameters, where something is traced."""
+
+    async def execute(self, query: Any, params: Params | None = None, **options: Any) -> Self:
+        text = query if isinstance(query, str) else ""
+        facts = {"db.system.name": "postgresql", "db.query.text": text}
+        with span(next(iter(text.split(None, 1)), "sql"), facts, SpanKind.CLIENT):
+            return await super().execute(query, params, **options)
 
 
 async def fetch_one(conn: Connection, sql: str, args: Mapping[str, Any]) -> DictRow | None:
@@ -44,6 +58,7 @@ async def open_pool(dsn: str, *, size: int = 10) -> AsyncIterator[Pool]:
     kwargs: dict[str, Any] = {
         "autocommit": True,
         "row_factory": dict_row,
+        "cursor_factory": Cursor,
         "prepare_threshold": None,
     }
     pool: Pool = AsyncConnectionPool(

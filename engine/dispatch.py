@@ -22,11 +22,13 @@ import checkpoints
 from engine.claims import CancelRequested, Claims, Ending, Run, Superseded
 from engine.ending import Endings
 from engine.events import Events
-from engine.execution import Executor
+from engine.execution import Executor, scope_of
 from engine.lease import Lease
 from engine.metrics import Metrics
 from engine.patience import AWAY, patiently
+from engine.scope import scope
 from engine.serialise import dumps
+from engine.telemetry import Tracing, fail
 from engine.telling import Writer
 
 log = logging.getLogger(__name__)
@@ -86,6 +88,7 @@ class Dispatcher:
         endings: Endings,
         events: Events,
         metrics: Metrics,
+        tracing: Tracing,
         *,
         slots: int,
         sweep_seconds: float,
@@ -95,6 +98,7 @@ class Dispatcher:
         self._endings = endings
         self._events = events
         self.metrics = metrics
+        self.tracing = tracing
         self._slots = slots
         self._sweep_seconds = sweep_seconds
         self._taken = 0
@@ -237,7 +241,10 @@ class Dispatcher:
             if before:  # the thread's last run has ended, but still says so
                 await asyncio.wait({before}, timeout=_LAST_WORDS_SECONDS)
             while following:
-                following = await self._execute(following, heard=heard)
+                scope.set(where := scope_of(following))
+                trace = following.kwargs.get("trace")
+                with self.tracing.run(where, following.attempt, trace):
+                    following = await self._execute(following, heard=heard)
                 heard = True  # who asked for that one may be anywhere
         except Exception:
             log.exception("a run could not be ended: its lease will run out")
@@ -342,6 +349,7 @@ class Dispatcher:
             if isinstance(error, AWAY) and execution.run.attempt < _ATTEMPTS:
                 raise _Passing from error
             log.info("run %s failed", execution.run.run_id, exc_info=error)
+            fail(error)
             return await self._endings.failed(execution.run, error)
         return await self._endings.succeeded(execution.run, task.result())
 

@@ -8,12 +8,13 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import RunControl
 from langgraph.types import Command, Send, StreamMode
 
+from engine.calls import callbacks
 from engine.claims import Run
 from engine.fence import fenced
 from engine.graphs import Graphs
 from engine.loopwatch import LoopWatch
 from engine.payloads import Partials, shape
-from engine.scope import Scope, scope, threaded
+from engine.scope import Scope, threaded
 from engine.serialise import dumps
 from engine.snapshots import address
 from engine.telling import Writer
@@ -51,7 +52,6 @@ class Executor:
         `GraphDrained` when it stopped at the end of a super-step, as `control` asked. Returns the
         thread's values, or None when only its checkpoints tell how it was left.
         """
-        scope.set(_scope(run))
         threaded.set(self._threaded)
         with self._loop.attending():
             return await self._execute(run, writer, control)
@@ -119,7 +119,7 @@ def _native(modes: Collection[str]) -> set[StreamMode]:
     return {NATIVE[mode] for mode in modes if mode in NATIVE} or {"values"}
 
 
-def _scope(run: Run) -> Scope:
+def scope_of(run: Run) -> Scope:
     user = run.kwargs["config"]["configurable"].get("langgraph_auth_user") or {}
     return Scope(run.graph_id, str(run.run_id), str(run.thread_id), user.get("tenant", ""))
 
@@ -155,5 +155,10 @@ def _config(run: Run, *, resumed: bool) -> RunnableConfig:
         "run_attempt": run.attempt,
         "langgraph_version": _LANGGRAPH,
     }
-    asked = {**config, "configurable": configurable, "metadata": {**run.metadata, **facts}}
+    asked = {
+        **config,
+        "configurable": configurable,
+        "metadata": {**run.metadata, **facts},
+        "callbacks": callbacks(),
+    }
     return fenced(cast("RunnableConfig", asked), run.epoch)

@@ -25,6 +25,7 @@ from engine.graphs import Graphs
 from engine.ids import new_id
 from engine.jobs import HINT, Jobs
 from engine.serialise import column, dumps
+from engine.telemetry import traceparent
 from engine.threads import Threads
 
 Strategy = Literal["reject", "enqueue", "interrupt", "rollback"]
@@ -310,4 +311,5 @@ def _kwargs(
         "resumable": request.stream_resumable,
         "checkpoint_during": request.durability != "exit",
         "durability": request.durability,
+        **({"trace": trace} if (trace := traceparent()) else {}),
     }

@@ -22,6 +22,7 @@ from engine.embedded import Servers
 from engine.ending import Endings
 from engine.events import Events
 from engine.execution import Executor
+from engine.exporting import open_telemetry
 from engine.fence import Fence
 from engine.graphs import Admit, Graphs
 from engine.jobs import Jobs, Pace, open_jobs
@@ -32,6 +33,7 @@ from engine.outbox import Follower, Outbox
 from engine.runs import Runs
 from engine.settings import Settings
 from engine.state import States
+from engine.telemetry import Tracing
 from engine.threads import Threads
 from engine.unknown import Unknowns
 from engine.watch import Watch
@@ -56,6 +58,7 @@ class Engine:
     jobs: Jobs
     webhooks: Webhooks
     metrics: Metrics
+    tracing: Tracing
     loop: LoopWatch
     claims: Claims
     pool: Pool
@@ -100,8 +103,10 @@ async def open_engine(
         terms = (worker, settings.lease_seconds, settings.tenant_runs)
         claims = Claims(pool, jobs, fence, *terms, outbox)
         metrics = Metrics()
+        exported = open_telemetry(settings, metrics.registry, worker)
+        tracing = await stack.enter_async_context(exported)
         loop = await stack.enter_async_context(_watched(metrics, settings.loop_block_seconds))
-        dispatcher = _dispatcher(settings, claims, compiled, events, metrics, loop)
+        dispatcher = _dispatcher(settings, claims, compiled, events, metrics, tracing, loop)
         limits = Limits(settings.max_waiting, settings.tenant_max_waiting, settings.max_lag_seconds)
         admission = Admission(claims, limits, lambda: loop.lag)
         engine = _engine(
@@ -141,6 +146,7 @@ def _dispatcher(
     graphs: Graphs,
     events: Events,
     metrics: Metrics,
+    tracing: Tracing,
     loop: LoopWatch,
 ) -> Dispatcher:
     return Dispatcher(
@@ -149,6 +155,7 @@ def _dispatcher(
         Endings(graphs),
         events,
         metrics,
+        tracing,
         slots=0 if settings.role == "api" else settings.slots,
         sweep_seconds=settings.lease_seconds / 3,
     )
@@ -180,6 +187,7 @@ def _engine(
         jobs=jobs,
         webhooks=webhooks,
         metrics=dispatcher.metrics,
+        tracing=dispatcher.tracing,
         loop=loop,
         claims=claims,
         pool=pool,

@@ -143,6 +143,28 @@ class Settings(BaseSettings):
     loop_block_seconds: float = Field(
         0.1, gt=0, description="What blocks the event loop for so long is named in a warning."
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="`text` or `json`: how a line of the log is written."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="The least that is logged; DEBUG may show what customers wrote."
+    )
+    otlp_endpoint: str | None = Field(
+        None,
+        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        description="OpenTelemetry collector (OTLP over HTTP), such as `http://localhost:4318`; "
+        "empty sends it nothing.",
+    )
+    otlp_traces_endpoint: str | None = Field(
+        None,
+        validation_alias="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        description="Full URL for traces, instead of the collector's.",
+    )
+    otlp_metrics_endpoint: str | None = Field(
+        None,
+        validation_alias="OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        description="Full URL for metrics, instead of the collector's.",
+    )
     rate_limit: int = Field(600, ge=1, description="Requests a minute for each API key.")
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="Largest request body.")
     max_message_chars: int = Field(8_000, ge=100, description="Longest customer message.")
@@ -159,6 +181,9 @@ class Settings(BaseSettings):
         "checkpoint_idle_seconds",
         "tenant_runs",
         "tenant_max_waiting",
+        "otlp_endpoint",
+        "otlp_traces_endpoint",
+        "otlp_metrics_endpoint",
         mode="before",
     )
     @classmethod

@@ -10,6 +10,7 @@ from langgraph.pregel import Pregel
 
 from engine.offload import in_thread
 from engine.scope import scope, threaded
+from engine.telemetry import span
 
 _Run = Callable[..., Awaitable[Any]]
 
@@ -29,9 +30,10 @@ class _Named:
         token = scope.set(replace(outer, node=self._node))
         name = f"{outer.graph}.{self._node}"
         try:
-            if self._blocks and threaded.get() & {"*", name}:
-                return await in_thread(lambda: self._run(*args, **kwargs), name)
-            return await self._run(*args, **kwargs)
+            with span(f"node {self._node}", {"frontdesk.node": self._node}):
+                if self._blocks and threaded.get() & {"*", name}:
+                    return await in_thread(lambda: self._run(*args, **kwargs), name)
+                return await self._run(*args, **kwargs)
         finally:
             scope.reset(token)
 

@@ -22,6 +22,7 @@ from server.auth import Authentication, Keys
 from server.counting import Counting
 from server.garbage import spare
 from server.limits import Bodies, RateLimit
+from server.tracing import Requests
 
 OpenGraphs = Callable[
     [Settings, Servers, Pool],
@@ -103,6 +104,7 @@ def _wrap(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(RateLimit, per_minute=settings.rate_limit)
     app.add_middleware(Authentication, keys=Keys(settings))
     app.add_middleware(Counting)
+    app.add_middleware(Requests)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],

@@ -1,6 +1,7 @@
 """The `frontdesk` command."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
@@ -18,6 +19,7 @@ from rich.prompt import Prompt
 
 from checkpoints.errors import CheckpointError
 from checkpoints.official import Report, import_official
+from engine import logs
 from engine.checkpointing import open_checkpointer
 from engine.embedded import open_servers
 from engine.errors import ConfigError, FrontdeskError
@@ -32,6 +34,8 @@ from server.chat import Conversation
 from server.desk import DOORS, followers, open_desk
 from server.listener import Listener
 from tools._crm.importer import import_file
+
+log = logging.getLogger(__name__)
 
 cli = typer.Typer(
     help="Frontdesk: durable customer-support conversations.", no_args_is_help=True,
@@ -62,8 +66,9 @@ def serve(host: str | None = None, port: int | None = None, role: Role | None = 
     settings = _settings(host=host, port=port, role=role)
     if settings.role == "worker":
         return worker()
+    logs.configure(settings)
     url = f"http://{settings.host}:{settings.port}"
-    Console(stderr=True).print(f"Frontdesk on {url}, ready when {url}/ok answers; API: {url}/docs")
+    log.info("Frontdesk on %s, ready when %s/ok answers; API: %s/docs", url, url, url)
     app = create_app(settings, open_desk, DOORS, followers)
     Listener(app, host=settings.host, port=settings.port).run()
     return None
@@ -72,7 +77,9 @@ def serve(host: str | None = None, port: int | None = None, role: Role | None = 
 @cli.command()
 def worker() -> None:
     """Execute runs for other processes, without an API."""
-    _run(open_worker(_settings(role="worker"), open_desk, followers))
+    settings = _settings(role="worker")
+    logs.configure(settings)
+    _run(open_worker(settings, open_desk, followers))
 
 
 @cli.command()

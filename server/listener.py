@@ -18,7 +18,8 @@ class Listener(uvicorn.Server):
             app,
             host=host,
             port=port,
-            log_level="warning",
+            log_config=None,  # as the process logs, so that exceptions do not quote customers
+            access_log=False,
             timeout_graceful_shutdown=_LAST_BYTES_SECONDS,
         )
         super().__init__(config)

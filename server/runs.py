@@ -211,7 +211,8 @@ async def join_stateless(
 
 def render(run: Run) -> Object:
     """Who asked is not shown to others who may see the run."""
-    config = run.kwargs["config"]
+    kwargs = {name: value for name, value in run.kwargs.items() if name != "trace"}
+    config = kwargs["config"]
     shown = {
         key: value
         for key, value in config["configurable"].items()
@@ -223,7 +224,7 @@ def render(run: Run) -> Object:
         "assistant_id": run.assistant_id,
         "metadata": run.metadata,
         "status": run.seen_status,
-        "kwargs": {**run.kwargs, "config": {**config, "configurable": shown}},
+        "kwargs": {**kwargs, "config": {**config, "configurable": shown}},
         "multitask_strategy": run.multitask_strategy,
         "created_at": moment(run.created_at),
         "updated_at": moment(run.updated_at),

@@ -28,7 +28,7 @@ _SWITCHES = {"FRONTDESK_EVAL_DATA", "FRONTDESK_REQUIRE_ALL"}
 
 def pytest_configure(config: pytest.Config) -> None:
     for name in list(os.environ):  # what the developer has set must not decide a test
-        if name.startswith(("FRONTDESK_", "OPENAI_", "PG")) and name not in _SWITCHES:
+        if name.startswith(("FRONTDESK_", "OPENAI_", "OTEL_", "PG")) and name not in _SWITCHES:
             del os.environ[name]
     for name in ("DATABASE_URL", "REDIS_URL", "HOST", "PORT"):
         os.environ.pop(name, None)

@@ -13,9 +13,11 @@ from langchain_core.messages import ToolCall, ToolMessage
 from langchain_core.tools import StructuredTool
 from pydantic import BaseModel, ValidationError
 
+from engine.calls import tool_facts
 from engine.database import Connection, Pool
 from engine.effects import Call, Effects, Receipt
 from engine.errors import OutcomeUnknown, Refused, Unavailable
+from engine.telemetry import span
 from tools._contract import Result, Run, Tool
 from tools._identity import Identities, allows, missing
 from tools._schema import arguments, complaint, mentioned
@@ -104,6 +106,11 @@ class Toolbox:
         colleague finds it in the ledger. Raises what else broke: doing the same call again finds
         its receipt, or does it.
         """
+        name = call["name"] if call["name"] in self.tools else "unknown"  # models invent names
+        with span(f"execute_tool {name}", tool_facts(name, call["id"])):
+            return await self._invoke(call, run)
+
+    async def _invoke(self, call: ToolCall, run: Run) -> Outcome:
         try:
             tool, args = await self._admit(call, run)
             if tool.write:

@@ -9,6 +9,7 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackMana
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.tools import tool
 from langgraph.config import get_config, get_stream_writer
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
@@ -175,6 +176,34 @@ def record(pool: Pool) -> StateGraph[Steps, None, Steps, Steps]:
     for number in range(5):
         graph.add_node(f"step{number}", step(number))
         graph.add_edge(f"step{number - 1}" if number else START, f"step{number}")
+    return graph
+
+
+class Complaint(TypedDict, total=False):
+    text: str
+    fail: bool
+
+
+def complaint(pool: Pool) -> StateGraph[Complaint, None, Complaint, Complaint]:
+    """Asks a model and a tool that asks the database, then fails with what it was told if asked."""
+
+    @tool
+    async def look_up(said: str) -> str:
+        """Look something up."""
+        async with pool.connection() as conn:
+            await conn.execute("select %(said)s as said", {"said": said})
+        return said
+
+    async def handle(state: Complaint) -> Complaint:
+        await Greeter().ainvoke(state["text"])
+        await look_up.ainvoke({"said": state["text"]})
+        if state.get("fail"):
+            raise ValueError(f"cannot handle {state['text']}")
+        return {}
+
+    graph = StateGraph(Complaint)
+    graph.add_node("handle", handle)
+    graph.add_edge(START, "handle")
     return graph
 
 

@@ -12,19 +12,20 @@ from typing import Any
 from fastapi import FastAPI
 from langgraph.graph.state import StateGraph
 
+from engine import logs
 from engine.database import Pool
 from engine.embedded import Servers
 from engine.settings import Settings
-from server.app import create_app
+from server.app import create_app, open_worker
 from server.listener import Listener
-from tests.fakes.graphs import GRAPHS, record
+from tests.fakes.graphs import GRAPHS, complaint, record
 
 
 @asynccontextmanager
 async def sample_graphs(
     settings: Settings, servers: Servers, pool: Pool
 ) -> AsyncIterator[Mapping[str, StateGraph[Any, Any, Any, Any]]]:
-    yield {**GRAPHS, "record": record(pool)}
+    yield {**GRAPHS, "record": record(pool), "complaint": complaint(pool)}
 
 
 @asynccontextmanager
@@ -43,4 +44,9 @@ async def serving(app: FastAPI) -> AsyncIterator[str]:
 
 
 if __name__ == "__main__":
-    Listener(create_app(Settings(_env_file=None), sample_graphs), port=int(sys.argv[1])).run()
+    chosen = Settings(_env_file=None)
+    logs.configure(chosen)
+    if chosen.role == "worker":
+        asyncio.run(open_worker(chosen, sample_graphs))
+    else:
+        Listener(create_app(chosen, sample_graphs), port=int(sys.argv[1])).run()
