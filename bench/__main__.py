@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-ALONE = ("desk", "checkpoints", "scale", "soak")
+ALONE = ("desk", "checkpoints", "server", "scale", "soak")
 WITH_DATA = ("banking77", "clinc150", "stackfaq")
 
 

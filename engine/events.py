@@ -25,7 +25,7 @@ from engine.telling import Appended, Writer
 
 log = logging.getLogger(__name__)
 
-_REDIS_SECONDS = 1.0
+_REDIS_SECONDS = 3.0  # a late event loop is not an absent Redis
 _REST_SECONDS = 2.0
 _KEEP_SECONDS = 3600
 _KEEP_BYTES = 16_000_000

@@ -9,6 +9,7 @@ from engine.claims import Run
 from engine.errors import NotFound, Unavailable
 from engine.events import Events
 from engine.following import Event, Follower, Position, behind_epoch, parse_position
+from engine.patience import AWAY
 from engine.runs import Runs
 from engine.serialise import dumps
 from engine.threads import Threads
@@ -144,6 +145,8 @@ class Watch:
             return await self._runs.get(caller, run.thread_id, run.run_id)
         except NotFound:
             return None
+        except AWAY:
+            return run  # nobody knows: it is looked for again
 
 
 def _told(run: Run) -> list[Event]:
