@@ -46,7 +46,7 @@ async def test_assistants_are_found_page_by_page(client: LangGraphClient) -> Non
     names = {one["name"] for one in await client.assistants.search(metadata=metadata, limit=10)}
     assert names == {"chat", "approval", "work", "record", "complaint"}
     ordered = await client.assistants.search(sort_by="name", sort_order="asc", limit=2, offset=1)
-    assert [one["name"] for one in ordered] == ["chat", "record"]
+    assert [one["name"] for one in ordered] == ["chat", "complaint"]
     chosen: Any = ["name"]
     assert await client.assistants.search(name="chat", select=chosen) == [{"name": "chat"}]
 
