@@ -89,6 +89,13 @@ class Superseded(Exception):
     """Another claim holds the run now, or it was deleted: nothing may be written any more."""
 
 
+def why(lost: DictRow) -> str:
+    """Why a run is taken from its worker: `dead`, `deaf` to a cancel, or `quarantined`."""
+    if not lost["expired"]:
+        return "deaf"
+    return "quarantined" if lost["crashes"] + 1 >= _QUARANTINE else "dead"
+
+
 class Claims:
     """What one worker process does to runs' rows."""
 
@@ -231,7 +238,7 @@ class Claims:
             await conn.execute(self._sql["forget_keys"])
 
     async def _give_up(self, row: DictRow) -> None:
-        poison = row["expired"] and row["crashes"] + 1 >= _QUARANTINE
+        poison = why(row) == "quarantined"
         error = {"error": "WorkerLost", "message": "The run's worker died three times."}
         args = {**row, "error": column(error), "grace": _GRACE_SECONDS}
         async with self._pool.connection() as conn, conn.transaction():

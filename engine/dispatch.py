@@ -19,7 +19,7 @@ from psycopg import OperationalError
 from psycopg.rows import DictRow
 
 import checkpoints
-from engine.claims import CancelRequested, Claims, Ending, Run, Superseded
+from engine.claims import CancelRequested, Claims, Ending, Run, Superseded, why
 from engine.ending import Endings
 from engine.events import Events
 from engine.execution import Executor, scope_of
@@ -216,6 +216,8 @@ class Dispatcher:
             self._judging_from = now + lease
         self._reached = now
         if now >= self._judging_from:
+            for row in lost:
+                self.metrics.given_up.labels(why(row)).inc()
             for thread_id in await self._claims.take_over(lost):
                 await self._events.check(thread_id)
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from importlib.metadata import version
 from typing import Any, cast
 
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import RunControl
 from langgraph.types import Command, Send, StreamMode
@@ -13,8 +14,10 @@ from engine.claims import Run
 from engine.fence import fenced
 from engine.graphs import Graphs
 from engine.loopwatch import LoopWatch
+from engine.metering import Metering, Prices
+from engine.metrics import Metrics
 from engine.payloads import Partials, shape
-from engine.scope import Scope, threaded
+from engine.scope import Scope, metering, threaded
 from engine.serialise import dumps
 from engine.snapshots import address
 from engine.telling import Writer
@@ -40,10 +43,18 @@ class Executor:
     """Runs graphs on their threads."""
 
     def __init__(
-        self, graphs: Graphs, loop: LoopWatch, threaded: frozenset[str] = frozenset()
+        self,
+        graphs: Graphs,
+        loop: LoopWatch,
+        metrics: Metrics,
+        *,
+        prices: Prices | None = None,
+        threaded: frozenset[str] = frozenset(),
     ) -> None:
         self._graphs = graphs
         self._loop = loop
+        self._metrics = metrics
+        self._prices = prices or {}
         self._threaded = threaded
 
     async def execute(self, run: Run, writer: Writer, control: RunControl) -> Json | None:
@@ -53,6 +64,7 @@ class Executor:
         thread's values, or None when only its checkpoints tell how it was left.
         """
         threaded.set(self._threaded)
+        metering.set(self._metrics)
         with self._loop.attending():
             return await self._execute(run, writer, control)
 
@@ -95,7 +107,7 @@ class Executor:
         resumed = run.attempt > 1 and await self._has_begun(run)
         stream = self._graphs.get(run.graph_id).astream(
             None if resumed else _input(asked),
-            _config(run, resumed=resumed),
+            _config(run, self._heard_by(run), resumed=resumed),
             context=self._graphs.context(run.graph_id, asked["context"]),
             stream_mode=sorted(modes),
             interrupt_before=asked["interrupt_before"],
@@ -106,6 +118,11 @@ class Executor:
         )
         async for part in stream:
             yield part
+
+    def _heard_by(self, run: Run) -> list[BaseCallbackHandler]:
+        """Who hears of the calls of models and tools."""
+        metering = Metering(self._metrics, self._prices, scope_of(run).tenant)
+        return [metering, *callbacks()]
 
     async def _has_begun(self, run: Run) -> bool:
         """Whether an earlier attempt left a checkpoint, so that the input is already in."""
@@ -143,7 +160,7 @@ def _goto(goto: Any) -> Any:
     return goto or ()
 
 
-def _config(run: Run, *, resumed: bool) -> RunnableConfig:
+def _config(run: Run, heard_by: list[BaseCallbackHandler], *, resumed: bool) -> RunnableConfig:
     config = run.kwargs["config"]
     configurable: Json = dict(config["configurable"])
     if resumed:  # the fork has happened: go on behind it
@@ -159,6 +176,6 @@ def _config(run: Run, *, resumed: bool) -> RunnableConfig:
         **config,
         "configurable": configurable,
         "metadata": {**run.metadata, **facts},
-        "callbacks": callbacks(),
+        "callbacks": heard_by,
     }
     return fenced(cast("RunnableConfig", asked), run.epoch)

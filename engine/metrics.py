@@ -11,6 +11,16 @@ from prometheus_client import (
     generate_latest,
 )
 
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_BACKLOG = (
+    ("runs_waiting", "Due runs that wait for a slot."),
+    ("runs_oldest_seconds", "How long the oldest of them has waited."),
+    ("runs_running", "Runs at work, in all processes."),
+    ("effects_unknown", "Effects of which a colleague has to find out whether they happened."),
+    ("jobs_waiting", "Background jobs that wait."),
+    ("jobs_dead", "Background jobs that failed for good."),
+)
+
 
 class Metrics:
     """Counters and gauges, in Prometheus' words."""
@@ -52,6 +62,50 @@ class Metrics:
             ["graph", "node"],
             registry=self.registry,
         )
+
+        self.node_seconds = self._seconds(
+            "frontdesk_node_seconds", "Seconds a node took.", ["graph", "node"]
+        )
+        self.model_seconds = self._seconds(
+            "frontdesk_model_seconds", "Seconds a model call took.", ["model", "outcome"]
+        )
+        self.tool_seconds = self._seconds(
+            "frontdesk_tool_seconds", "Seconds a tool call took.", ["tool", "outcome"]
+        )
+        self.model_tokens = Counter(
+            "frontdesk_model_tokens_total",
+            "Tokens that models have read (input) and written (output).",
+            ["model", "tenant", "kind"],
+            registry=self.registry,
+        )
+        self.model_cost = Counter(
+            "frontdesk_model_cost_total",
+            "What those tokens cost, by FRONTDESK_PRICES.",
+            ["model", "tenant"],
+            registry=self.registry,
+        )
+        self.given_up = Counter(
+            "frontdesk_runs_given_up_total",
+            "Runs taken from their workers here: `dead`, `deaf` to a cancel, or `quarantined`.",
+            ["why"],
+            registry=self.registry,
+        )
+        self.backlog = {name: self._gauge(f"frontdesk_{name}", text) for name, text in _BACKLOG}
+        self.pool_size = self._gauge("frontdesk_pool_size", "Connections to PostgreSQL.")
+        self.pool_free = self._gauge("frontdesk_pool_free", "Those that nobody uses.")
+        self.pool_waiting = self._gauge("frontdesk_pool_waiting", "Who waits for a connection.")
+        self.checkpoint_bytes = self._gauge(
+            "frontdesk_checkpoint_bytes", "Bytes of checkpoints stored since the start."
+        )
+        self.event_bytes = self._gauge(
+            "frontdesk_event_bytes", "Bytes of events brought to Redis since the start."
+        )
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, registry=self.registry)
+
+    def _seconds(self, name: str, text: str, labels: list[str]) -> Histogram:
+        return Histogram(name, text, labels, registry=self.registry, buckets=_BUCKETS)
 
     def text(self) -> bytes:
         """The exposition format."""

@@ -14,6 +14,7 @@ from langgraph.graph.state import StateGraph
 
 from engine.admission import Admission, Limits
 from engine.assistants import Assistants
+from engine.backlog import Backlog
 from engine.checkpointing import kind, open_checkpointer
 from engine.claims import Claims
 from engine.database import Pool
@@ -60,6 +61,7 @@ class Engine:
     metrics: Metrics
     tracing: Tracing
     loop: LoopWatch
+    backlog: Backlog
     claims: Claims
     pool: Pool
     dispatcher: Dispatcher
@@ -105,6 +107,8 @@ async def open_engine(
         metrics = Metrics()
         exported = open_telemetry(settings, metrics.registry, worker)
         tracing = await stack.enter_async_context(exported)
+        metrics.checkpoint_bytes.set_function(lambda: checkpointer.bytes_written)
+        metrics.event_bytes.set_function(lambda: events.bytes_written)
         loop = await stack.enter_async_context(_watched(metrics, settings.loop_block_seconds))
         dispatcher = _dispatcher(settings, claims, compiled, events, metrics, tracing, loop)
         limits = Limits(settings.max_waiting, settings.tenant_max_waiting, settings.max_lag_seconds)
@@ -151,7 +155,13 @@ def _dispatcher(
 ) -> Dispatcher:
     return Dispatcher(
         claims,
-        Executor(graphs, loop, graphs.threaded(settings.threaded_nodes)),
+        Executor(
+            graphs,
+            loop,
+            metrics,
+            prices=settings.prices,
+            threaded=graphs.threaded(settings.threaded_nodes),
+        ),
         Endings(graphs),
         events,
         metrics,
@@ -189,6 +199,7 @@ def _engine(
         metrics=dispatcher.metrics,
         tracing=dispatcher.tracing,
         loop=loop,
+        backlog=Backlog(pool, dispatcher.metrics),
         claims=claims,
         pool=pool,
         dispatcher=dispatcher,

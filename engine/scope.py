@@ -3,6 +3,8 @@
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from engine.metrics import Metrics
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -16,6 +18,9 @@ class Scope:
 
 
 scope: ContextVar[Scope | None] = ContextVar("frontdesk_scope", default=None)
+
+metering: ContextVar[Metrics | None] = ContextVar("frontdesk_metering", default=None)
+"""Where what happens is counted."""
 
 threaded: ContextVar[frozenset[str]] = ContextVar("frontdesk_threaded", default=frozenset())
 """The nodes that run in threads, as `graph.node`; `*` is all."""

@@ -135,6 +135,11 @@ class Settings(BaseSettings):
         default=False, description="Deliver webhooks to private and loopback addresses too."
     )
     webhook_timeout: float = Field(10.0, gt=0, description="Seconds one delivery may take.")
+    prices: dict[str, tuple[float, float]] = Field(
+        {},
+        description="JSON: by model what a million tokens cost, read and written, such as "
+        '`{"gpt-4o": [2.5, 10]}`.',
+    )
     threaded_nodes: str = Field(
         "",
         description="Comma-separated `graph.node`, or `*`: these nodes block, so each of their "

@@ -3,13 +3,14 @@
 from collections.abc import Awaitable, Callable
 from copy import copy
 from dataclasses import replace
+from time import perf_counter
 from typing import Any, cast
 
 from langgraph._internal._runnable import RunnableCallable
 from langgraph.pregel import Pregel
 
 from engine.offload import in_thread
-from engine.scope import scope, threaded
+from engine.scope import metering, scope, threaded
 from engine.telemetry import span
 
 _Run = Callable[..., Awaitable[Any]]
@@ -27,7 +28,7 @@ class _Named:
         outer = scope.get()
         if outer is None:  # the graph is used without an engine
             return await self._run(*args, **kwargs)
-        token = scope.set(replace(outer, node=self._node))
+        token, began = scope.set(replace(outer, node=self._node)), perf_counter()
         name = f"{outer.graph}.{self._node}"
         try:
             with span(f"node {self._node}", {"frontdesk.node": self._node}):
@@ -36,6 +37,9 @@ class _Named:
                 return await self._run(*args, **kwargs)
         finally:
             scope.reset(token)
+            if metrics := metering.get():
+                taken = perf_counter() - began
+                metrics.node_seconds.labels(outer.graph, self._node).observe(taken)
 
 
 def wrap_nodes(graph: Pregel[Any, Any, Any, Any]) -> None:

@@ -46,6 +46,7 @@ async def info() -> Json:
 
 @router.get("/metrics")
 async def metrics(engine: TheEngine, *, format: str = "prometheus") -> Response:  # noqa: A002 - the API's name
+    await engine.backlog.refresh()
     if format != "json":
         return Response(engine.metrics.text(), media_type="text/plain; version=0.0.4")
     queue = await engine.claims.queue()

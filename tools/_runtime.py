@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from time import perf_counter
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from engine.calls import tool_facts
 from engine.database import Connection, Pool
 from engine.effects import Call, Effects, Receipt
 from engine.errors import OutcomeUnknown, Refused, Unavailable
+from engine.scope import metering
 from engine.telemetry import span
 from tools._contract import Result, Run, Tool
 from tools._identity import Identities, allows, missing
@@ -107,8 +109,16 @@ class Toolbox:
         its receipt, or does it.
         """
         name = call["name"] if call["name"] in self.tools else "unknown"  # models invent names
-        with span(f"execute_tool {name}", tool_facts(name, call["id"])):
-            return await self._invoke(call, run)
+        began, outcome = perf_counter(), "failed"
+        try:
+            with span(f"execute_tool {name}", tool_facts(name, call["id"])):
+                found = await self._invoke(call, run)
+            outcome = "ok" if found.error is None else "refused"
+            return found
+        finally:
+            if metrics := metering.get():
+                taken = perf_counter() - began
+                metrics.tool_seconds.labels(name, outcome).observe(taken)
 
     async def _invoke(self, call: ToolCall, run: Run) -> Outcome:
         try:

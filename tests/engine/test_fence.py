@@ -165,7 +165,8 @@ async def execute(engine: Engine, servers: Servers, run: Run) -> None:
     """What a worker does with a claimed run."""
     events = Events(servers.redis)
     async with events.write(run.thread_id, run.run_id, run.epoch or 0) as writer:
-        await Executor(engine.graphs, engine.loop).execute(run, writer, RunControl())
+        executor = Executor(engine.graphs, engine.loop, engine.metrics)
+        await executor.execute(run, writer, RunControl())
     await events.close()
 
 
