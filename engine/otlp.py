@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import cast
 
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -31,6 +32,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.samples import Sample
 
 _NAME = "frontdesk"
+_LAST_SECONDS = 2.0
 _UNKNOWN = cast("float", None)  # the protocol allows it
 _TOTAL = AggregationTemporality.CUMULATIVE
 
@@ -49,15 +51,17 @@ class Spans:
 
     def __init__(self, endpoint: str, instance: str) -> None:
         self._provider = TracerProvider(resource=_resource(instance), shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint)))
+        self._exporter = OTLPSpanExporter(endpoint)
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
 
     @property
     def tracer(self) -> Tracer:
         return self._provider.get_tracer(_NAME)
 
     async def close(self) -> None:
-        """Send what is left."""
-        await asyncio.to_thread(self._provider.shutdown)
+        """Send what is left, unless the collector is away."""
+        with _giving_up(self._exporter):
+            await asyncio.to_thread(self._provider.shutdown)
 
 
 class Measurements:
@@ -76,9 +80,10 @@ class Measurements:
             await self._send()
 
     async def close(self) -> None:
-        """Send the last state."""
-        await self._send()
-        await asyncio.to_thread(self._exporter.shutdown)
+        """Send the last state, unless the collector is away."""
+        with _giving_up(self._exporter):
+            await self._send()
+        self._exporter.shutdown()
 
     async def _send(self) -> None:
         data = self._read()  # here: gauges ask objects that live on this loop
@@ -93,6 +98,16 @@ class Measurements:
         ]
         scoped = ScopeMetrics(InstrumentationScope(_NAME), metrics, "")
         return MetricsData([ResourceMetrics(self._resource, [scoped], "")])
+
+
+@contextmanager
+def _giving_up(exporter: OTLPSpanExporter | OTLPMetricExporter) -> Iterator[None]:
+    """A collector that is away must not keep the process from ending: try for so long."""
+    timer = asyncio.get_running_loop().call_later(_LAST_SECONDS, exporter.shutdown)
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _metric(family: Family, began: int, now: int) -> Metric | None:
