@@ -4,6 +4,7 @@ import sys
 import pytest
 
 
+@pytest.mark.long
 @pytest.mark.requires("redis-server", "valkey-server")
 def test_the_comparison_prints_every_row_and_goal() -> None:
     only = ["bare", "official", "tiered", "server"]

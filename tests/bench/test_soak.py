@@ -41,6 +41,7 @@ def _run(*args: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=230)
 
 
+@pytest.mark.long
 def test_the_shortest_soak_prints_every_measure() -> None:
     done = _run("--minutes", "0.15", "--conversations", "5")
     assert done.stderr == ""

