@@ -12,29 +12,30 @@ import psycopg
 from bench.server.contenders import Served
 from bench.wire import wired
 
-_TOLD_SECONDS = 1.5  # PostgreSQL's processes tell their counts once a second
+_QUIET_SECONDS = 2.0
 _AT_ONCE = 32
-_COUNT = "select xact_commit from pg_stat_database where datname = current_database()"
+_NEXT = "select pg_snapshot_xmax(pg_current_snapshot())::text"
 
 
 async def commits(dsn: str, work: Callable[[], Awaitable[Any]], runs: int) -> float:
-    """Committed transactions of this database a run, those of reading and of waiting taken off."""
-    await asyncio.sleep(_TOLD_SECONDS)
-    before = await asyncio.to_thread(_commits, dsn)
-    await asyncio.sleep(2 * _TOLD_SECONDS)
-    quiet = await asyncio.to_thread(_commits, dsn)
+    """Write transactions a run, by the numbers that PostgreSQL gave out; those of waiting taken off.
+
+    Its counters of commits would tell ten seconds later.
+    """
+    before = await asyncio.to_thread(_numbers, dsn)
+    await asyncio.sleep(_QUIET_SECONDS)
+    quiet = await asyncio.to_thread(_numbers, dsn)
     began = asyncio.get_running_loop().time()
     await work()
     worked = asyncio.get_running_loop().time() - began
-    await asyncio.sleep(_TOLD_SECONDS)
-    after = await asyncio.to_thread(_commits, dsn)
-    pace = (quiet - before) / (2 * _TOLD_SECONDS)
-    return max(0.0, (after - quiet - pace * (worked + _TOLD_SECONDS)) / runs)
+    after = await asyncio.to_thread(_numbers, dsn)
+    pace = (quiet - before) / _QUIET_SECONDS
+    return max(0.0, (after - quiet - pace * worked) / runs)
 
 
-def _commits(dsn: str) -> int:
+def _numbers(dsn: str) -> int:
     with psycopg.connect(dsn, autocommit=True) as conn:
-        row = conn.execute(_COUNT).fetchone()
+        row = conn.execute(_NEXT).fetchone()
     return int(row[0]) if row else 0
 
 
