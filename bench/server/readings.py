@@ -18,7 +18,7 @@ _NEXT = "select pg_snapshot_xmax(pg_current_snapshot())::text"
 
 
 async def commits(dsn: str, work: Callable[[], Awaitable[Any]], runs: int) -> float:
-    """Write transactions a run, by the numbers that PostgreSQL gave out; those of waiting taken off.
+    """Write transactions a run, by the numbers that PostgreSQL gives them; those of waiting off.
 
     Its counters of commits would tell ten seconds later.
     """
