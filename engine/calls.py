@@ -14,11 +14,19 @@ from opentelemetry.trace import Span, SpanKind, Tracer, set_span_in_context
 
 from engine.telemetry import Attributes, fail, tracer
 
+Json = dict[str, Any]
+
 
 def tool_facts(name: str, call_id: str | None) -> Attributes:
     """What the span of a tool says."""
     facts = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name}
     return {**facts, "gen_ai.tool.call.id": call_id} if call_id else facts
+
+
+def model_name(metadata: Json | None, asked: Json | None) -> str:
+    """What LangChain, else the provider's own parameters, call a model."""
+    known, asked = metadata or {}, asked or {}
+    return str(known.get("ls_model_name") or asked.get("model") or asked.get("_type") or "")
 
 
 def callbacks() -> list[BaseCallbackHandler]:
@@ -46,11 +54,10 @@ class _Calls(BaseCallbackHandler):
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        known, asked = metadata or {}, kwargs.get("invocation_params") or {}
-        model = str(known.get("ls_model_name") or asked.get("model") or asked.get("_type") or "")
+        model = model_name(metadata, kwargs.get("invocation_params"))
         facts = {
             "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": str(known.get("ls_provider") or ""),
+            "gen_ai.provider.name": str((metadata or {}).get("ls_provider") or ""),
             "gen_ai.request.model": model,
         }
         # Not the current span: the model may be a generator, whose consumer goes on meanwhile.

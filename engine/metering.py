@@ -9,6 +9,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
+from engine.calls import model_name
 from engine.metrics import Metrics
 
 Prices = Mapping[str, tuple[float, float]]
@@ -37,8 +38,7 @@ class Metering(BaseCallbackHandler):
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        known, asked = metadata or {}, kwargs.get("invocation_params") or {}
-        model = str(known.get("ls_model_name") or asked.get("model") or asked.get("_type") or "")
+        model = model_name(metadata, kwargs.get("invocation_params"))
         self._open[run_id] = model, perf_counter()
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
