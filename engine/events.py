@@ -175,7 +175,9 @@ class Events:
         return writers[-1] if writers and not writers[-1].closed else None
 
     def _drop(self, thread_id: UUID) -> None:
-        self._writers.pop(thread_id, None)
+        """Forget the writers that have ended: the thread's next may have begun."""
+        if writing := [one for one in self._writers.pop(thread_id, ()) if not one.closed]:
+            self._writers[thread_id] = writing
 
     def _wake(self, thread_id: UUID) -> None:
         for inbox in self._inboxes.get(thread_id, ()):

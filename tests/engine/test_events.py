@@ -279,3 +279,16 @@ async def test_runs_that_alternate_between_processes_are_heard_in_order(
                 writer.put("custom", str(2 * epoch + 1).encode())
         assert await numbers(near, 8) == list(range(2, 10))
         assert await numbers(far, 8) == list(range(2, 10))
+
+
+async def test_a_writer_that_ends_late_takes_nothing_from_the_next(
+    here: Events, thread: UUID, run: UUID
+) -> None:
+    async with AsyncExitStack() as next_one:
+        async with here.write(thread, run, 1) as old:
+            old.put("custom", b"0")
+            new = await next_one.enter_async_context(here.write(thread, run, 2))
+        new.put("custom", b"1")
+        async with here.follow(thread, (2, 0)) as follower:
+            assert await numbers(follower, 1) == [1]
+        assert await here.last(thread) == (2, 1)
