@@ -28,12 +28,18 @@ def survived(capsys: pytest.CaptureFixture[str], *words: str) -> None:
 
 
 def is_caught(name: str, folder: Path) -> None:
+    """In one of three campaigns: what faults hit is chance."""
     build = BUILDS[name]
-    words = ["--runs", str(build.runs), "--threads", "20", "--patience", "15", "--seed", "1"]
-    done = campaign(*words, "--faults", *build.faults, root=edited(build, folder))
-    assert done.returncode == 1, done.stdout + done.stderr
-    found = [line for line in done.stdout.splitlines() if line.startswith("VIOLATION")]
-    assert any(build.said in line for line in found), done.stdout + done.stderr
+    root = edited(build, folder)
+    words = ["--runs", str(build.runs), "--threads", "20", "--patience", "15"]
+    said = ""
+    for seed in ("1", "2", "3"):
+        done = campaign(*words, "--seed", seed, "--faults", *build.faults, root=root)
+        said += done.stdout + done.stderr
+        found = [line for line in done.stdout.splitlines() if line.startswith("VIOLATION")]
+        if done.returncode == 1 and any(build.said in line for line in found):
+            return
+    pytest.fail(said)
 
 
 def test_a_short_campaign_loses_doubles_and_sticks_nothing(
@@ -50,12 +56,14 @@ def test_a_thousand_runs_on_a_hundred_threads_are_neither_lost_nor_doubled_nor_s
     survived(capsys, "--runs", "1000", "--threads", "100")
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", _QUICK)
 def test_a_broken_build_is_caught(name: str, tmp_path: Path) -> None:
     is_caught(name, tmp_path)
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", _SLOW)
 def test_a_build_that_breaks_under_faults_is_caught(name: str, tmp_path: Path) -> None:
     is_caught(name, tmp_path)
