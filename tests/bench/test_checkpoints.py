@@ -3,10 +3,13 @@
 import subprocess
 import sys
 
+import pytest
+
 from bench.checkpoints.contenders import NOTHING, OFFICIAL
 from bench.checkpoints.table import Row, show
 
 
+@pytest.mark.long
 def test_the_quick_form_prints_every_measure_of_every_saver() -> None:
     command = [sys.executable, "-W", "error", "-m", "bench.checkpoints", "--quick"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=230)

@@ -4,11 +4,14 @@ import asyncio
 import subprocess
 import sys
 
+import pytest
+
 from bench.five import TOKENS, Pace
 from bench.scale import knee, plan, workers
 from bench.scale.client import Answer, ask
 
 
+@pytest.mark.long
 def test_the_quick_form_prints_both_tables() -> None:
     command = [sys.executable, "-W", "error", "-m", "bench.scale", "--quick"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
