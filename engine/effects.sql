@@ -34,7 +34,8 @@ with done as (
     update frontdesk.effects
     set text = %(text)s, data = %(data)s, state = 'done', until = null, at = now()
     where thread_id = %(thread_id)s and call_id = %(call_id)s
-      and (attempt is not distinct from %(attempt)s or (%(keyed)s and state <> 'done'))
+      and case when %(keyed)s then state <> 'done'  -- the first receipt stays
+          else attempt is not distinct from %(attempt)s end
     returning *
 ), audited as (
     insert into frontdesk.audit (tenant, actor, thread_id, run_id, action, detail)
