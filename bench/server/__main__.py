@@ -105,7 +105,7 @@ def main() -> int:
     sizes = QUICK if asked.quick else FULL
     print(
         f"fsync on; measured on core {CORES[0]}, the client on core {CORES[-1]}, PostgreSQL and "
-        f"Redis on any; {SLOTS} slots; a run is a new thread's (`long`: one thread's)"
+        f"Redis on any; {SLOTS} slots; conversations of 3 to 40 turns"
     )
     missed = 0
     with serving() as (dsn, redis), on_core(CORES[-1]):
