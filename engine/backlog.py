@@ -3,11 +3,15 @@
 import asyncio
 import math
 
+from psycopg import OperationalError
+from psycopg.rows import DictRow
+
 from engine.database import Pool, fetch_one, statements
 from engine.jobs import BACKGROUND
 from engine.metrics import Metrics
 
 _KNOWN_SECONDS = 5.0
+_PATIENCE_SECONDS = 1.0  # whoever scrapes gives up too
 
 
 class Backlog:
@@ -20,16 +24,22 @@ class Backlog:
         self._known_until = -math.inf
 
     async def refresh(self) -> None:
-        """Bring the gauges up to date."""
-        now = asyncio.get_running_loop().time()
-        if now < self._known_until:
-            return
-        self._known_until = now + _KNOWN_SECONDS
-        async with self._pool.connection() as conn:
-            row = await fetch_one(conn, self._sql["backlog"], {"queue": BACKGROUND})
-        for name, gauge in self._metrics.backlog.items():
-            gauge.set(row[name] if row else 0)
+        """Bring the gauges up to date. What PostgreSQL does not tell in time becomes NaN."""
         stats = self._pool.get_stats()
         self._metrics.pool_size.set(stats.get("pool_size", 0))
         self._metrics.pool_free.set(stats.get("pool_available", 0))
         self._metrics.pool_waiting.set(stats.get("requests_waiting", 0))
+        now = asyncio.get_running_loop().time()
+        if now < self._known_until:
+            return
+        self._known_until = now + _KNOWN_SECONDS
+        row = await self._count()
+        for name, gauge in self._metrics.backlog.items():
+            gauge.set(row[name] if row else math.nan)
+
+    async def _count(self) -> DictRow | None:
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS), self._pool.connection() as conn:
+                return await fetch_one(conn, self._sql["backlog"], {"queue": BACKGROUND})
+        except (OperationalError, TimeoutError):
+            return None

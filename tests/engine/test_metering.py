@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any, cast
 
 import pytest
@@ -105,3 +106,13 @@ async def test_what_waits_is_told_with_its_age(
     assert "\nfrontdesk_runs_waiting 3.0" in text
     assert "\nfrontdesk_runs_oldest_seconds 9" in text
     assert "\nfrontdesk_jobs_dead 0.0" in text
+
+
+async def test_a_crowded_pool_is_told_and_what_nobody_can_count_is_not(metered: Engine) -> None:
+    async with AsyncExitStack() as held:
+        for _ in range(metered.pool.max_size):
+            await held.enter_async_context(metered.pool.connection())
+        await metered.backlog.refresh()
+        text = metered.metrics.text().decode()
+    assert "\nfrontdesk_pool_free 0.0" in text
+    assert "\nfrontdesk_runs_waiting NaN" in text
