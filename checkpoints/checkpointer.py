@@ -3,7 +3,6 @@
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
-from uuid import UUID
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -18,6 +17,9 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from checkpoints import retention
+from checkpoints.accounting import Usage, usage_of
+from checkpoints.addresses import EPOCH as EPOCH
+from checkpoints.addresses import address, is_id, query_of, run_of, saved
 from checkpoints.bodies import (
     Address,
     CheckpointBody,
@@ -30,7 +32,7 @@ from checkpoints.bodies import (
 from checkpoints.bridge import Bridge
 from checkpoints.delta import history
 from checkpoints.encoding import Encoding
-from checkpoints.errors import InvalidCheckpoint, Torn
+from checkpoints.errors import Torn
 from checkpoints.flushing import Flusher
 from checkpoints.parts import Part, take_apart
 from checkpoints.reading import (
@@ -47,12 +49,6 @@ from checkpoints.records import Found, Query, Storage
 from checkpoints.sealing import Cipher, Sealing
 from checkpoints.sessions import Head, Session, Sessions
 
-EPOCH = "__checkpoint_epoch"
-"""The key of `config["configurable"]` that carries the writer's epoch.
-
-Underscores keep LangChain from copying it into the metadata that streams and traces show.
-"""
-
 _T = TypeVar("_T")
 _KEPT = frozenset({"run_id", "graph_id", "assistant_id", "user_id"})
 
@@ -60,9 +56,10 @@ _KEPT = frozenset({"run_id", "graph_id", "assistant_id", "user_id"})
 class Checkpointer(Bridge):
     """Stores every element once and every super-step in one commit.
 
-    Of `config["configurable"]` only `metadata_keys` and a few ids reach the metadata: it is where
-    applications keep their secrets. Types that are not LangChain's or LangGraph's own come back
-    as plain data unless they are in `allow`, as (module, name), or the graph's schema has them.
+    Of `config["configurable"]` only `metadata_keys`, those that its own `__metadata_keys` names,
+    and a few ids reach the metadata: it is where applications keep their secrets. Types that are
+    not LangChain's or LangGraph's own come back as plain data unless they are in `allow`, as
+    (module, name), or the graph's schema has them.
     """
 
     def __init__(
@@ -109,7 +106,7 @@ class Checkpointer(Bridge):
         Raises `Superseded`, `Unavailable`, and `InvalidCheckpoint` for an id that is no UUID.
         """
         # Everything is encoded before the first await: the run may change its objects meanwhile.
-        at, parent_id = _saved(config, checkpoint["id"]), _address(config).checkpoint_id
+        at, parent_id = saved(config, checkpoint["id"]), address(config).checkpoint_id
         session = self._sessions.of(at.thread_id, at.epoch)
         head = session.head(at.ns, parent_id)
         encoding, channels = self._codec(), dict[str, Part]()
@@ -152,7 +149,7 @@ class Checkpointer(Bridge):
         task_path: str = "",
     ) -> None:
         """The same of writes that bring their indexes along, as those of another saver do."""
-        at = _saved(config, _address(config).checkpoint_id)
+        at = saved(config, address(config).checkpoint_id)
         session = self._sessions.of(at.thread_id, at.epoch)
         encoding, parts = self._codec(), list[tuple[int, str, Part]]()
         for index, name, value in writes:
@@ -160,15 +157,22 @@ class Checkpointer(Bridge):
             parts.append((index, name, part))
         if head := session.head(at.ns, at.checkpoint_id):
             head.writes.extend(part for _, _, part in parts)
-        content = WritesBody(task_id, task_path, _run_id(config), parts)
+        content = WritesBody(task_id, task_path, run_of(config), parts)
         await self._save(
             Save(session, self._sealing, at, content, nonce=new_nonce(), run_id=content.run_id)
         )
 
+    async def settled(self, thread_id: str) -> None:
+        """Wait until no save of this thread that was asked for here is under way.
+
+        A graph that is cancelled asks for some that it does not wait for.
+        """
+        await self._flusher.settled(thread_id)
+
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint of `config`, or the latest; None if there is none. Raises `Torn`."""
-        at = _address(config)
-        if at.checkpoint_id and not _valid(at.checkpoint_id):
+        at = address(config)
+        if at.checkpoint_id and not is_id(at.checkpoint_id):
             return None
         before: tuple[str, int] | None = None
         while found := await self._found(at):
@@ -192,7 +196,7 @@ class Checkpointer(Bridge):
         """Checkpoints, the newest of a namespace first; `filter` compares metadata by equality."""
         if limit is not None and limit <= 0:
             return
-        query = _query(config, filter, before)
+        query = query_of(config, filter, before)
         known: Elements = {}
         thread_id = None
         async for chunk in chunks(self._matching(query, filter), limit):
@@ -208,7 +212,7 @@ class Checkpointer(Bridge):
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
         """What the writes of the ancestors contributed to each channel since its last value."""
-        thread_id, ns, checkpoint_id, _ = _address(config)
+        thread_id, ns, checkpoint_id, _ = address(config)
         return await history(
             self._reader, self._codec(), Query(thread_id, ns), checkpoint_id or None, channels
         )
@@ -218,13 +222,21 @@ class Checkpointer(Bridge):
         self._sessions.drop(str(thread_id))
         await self._storage.delete_thread(str(thread_id))
 
-    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+    async def adelete_for_runs(
+        self, run_ids: Sequence[str], *, thread_id: str | None = None
+    ) -> None:
         """Delete the checkpoints of these runs, and what they wrote upon those of others.
 
         So a checkpoint that a deleted run went on from reads as before it. What a delta channel of
-        a checkpoint that stays needs, stays too.
+        a checkpoint that stays needs, stays too. With a `thread_id` only there: a copy of a thread
+        names its source's runs.
         """
-        await retention.delete_for_runs(self._reader, self._codec(), [str(one) for one in run_ids])
+        runs = [str(one) for one in run_ids]
+        await retention.delete_for_runs(self._reader, self._codec(), runs, thread_id)
+
+    async def ausage(self, thread_id: str) -> Usage:
+        """How much room the thread takes."""
+        return await usage_of(self._reader, str(thread_id))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy all checkpoints and writes of a thread to another. Without a source, nothing."""
@@ -330,11 +342,12 @@ class Checkpointer(Bridge):
         may hold anything at all; as with every saver, only plain text and numbers are kept.
         """
         configurable, given = config.get("configurable", {}), config.get("metadata", {})
+        allowed = self._metadata_keys.union(configurable.get("__metadata_keys", ()))
         merged = {
             key: value
             for source in (configurable, given)
             for key, value in source.items()
-            if key in self._metadata_keys
+            if key in allowed
             or (source is given and key not in configurable and not key.startswith("__"))
         }
         kept = {
@@ -343,51 +356,3 @@ class Checkpointer(Bridge):
             if isinstance(value, str | int | float) and key not in EXCLUDED_METADATA_KEYS
         }
         return {**kept, **metadata}
-
-
-def _address(config: RunnableConfig) -> Address:
-    """What a config names; without a checkpoint, its id is empty."""
-    configurable = config["configurable"]
-    return Address(
-        str(configurable["thread_id"]),
-        configurable.get("checkpoint_ns") or "",
-        str(configurable.get("checkpoint_id") or ""),
-        configurable.get(EPOCH),
-    )
-
-
-def _saved(config: RunnableConfig, checkpoint_id: str) -> Address:
-    """Where something is saved. Raises `InvalidCheckpoint`."""
-    if not _valid(checkpoint_id):
-        raise InvalidCheckpoint(f"A checkpoint's id is a UUID in lower case: {checkpoint_id!r}.")
-    return _address(config)._replace(checkpoint_id=checkpoint_id)
-
-
-def _valid(checkpoint_id: str) -> bool:
-    try:
-        return str(UUID(checkpoint_id)) == checkpoint_id
-    except ValueError:
-        return False
-
-
-def _query(
-    config: RunnableConfig | None,
-    conditions: Mapping[str, Any] | None,
-    before: RunnableConfig | None,
-) -> Query:
-    configurable = config["configurable"] if config else {}
-    thread_id = configurable.get("thread_id")
-    return Query(
-        thread_id=None if thread_id is None else str(thread_id),
-        ns=configurable.get("checkpoint_ns"),
-        checkpoint_id=configurable.get("checkpoint_id"),
-        before=before["configurable"].get("checkpoint_id") if before else None,
-        run_id=(conditions or {}).get("run_id"),
-    )
-
-
-def _run_id(config: RunnableConfig) -> str | None:
-    for source in (config.get("metadata", {}), config.get("configurable", {})):
-        if (run_id := source.get("run_id")) and isinstance(run_id, str | int | float):
-            return str(run_id)
-    return None

@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from checkpoints.background import beside
 from checkpoints.errors import Unavailable
 
 _log = logging.getLogger(__name__)
@@ -46,13 +47,8 @@ async def sweeping(ttl: Ttl | None, storage: Idle, keep_latest: KeepLatest) -> A
     if ttl is None:
         yield
         return
-    task = asyncio.create_task(_sweep_forever(ttl, storage, keep_latest), name="checkpoints ttl")
-    try:
+    async with beside(_sweep_forever(ttl, storage, keep_latest), "checkpoints ttl"):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def _sweep_forever(ttl: Ttl, storage: Idle, keep_latest: KeepLatest) -> None:

@@ -50,7 +50,7 @@ class Flusher:
 
     async def save(self, save: Save) -> None:
         """Returns when it is committed. Raises why it is not: then nothing of it is stored."""
-        lane = self._lanes[hash(save.thread_id) % len(self._lanes)]
+        lane = self._lane(save.thread_id)
         try:
             if lane.size > self._backlog or lane.door.locked():
                 async with lane.door:  # fair: those who wait enter in the order they came
@@ -64,6 +64,15 @@ class Flusher:
             save.session.failure = save.session.failure or CheckpointError(f"not saved: {error!r}")
             raise
         await done
+
+    async def settled(self, thread_id: str) -> None:
+        """Wait until no save of this thread is under way, whether its caller waits or not."""
+        lane = self._lane(thread_id)
+        while lane.holds(thread_id):
+            await lane.flushed()
+
+    def _lane(self, thread_id: str) -> "_Lane":
+        return self._lanes[hash(thread_id) % len(self._lanes)]
 
     def start(self) -> None:
         for lane in self._lanes:
@@ -87,6 +96,7 @@ class _Lane:
         self._storage = storage
         self._patience = patience
         self._queue: deque[tuple[Save, asyncio.Future[None]]] = deque()
+        self._batch: list[tuple[Save, asyncio.Future[None]]] = []
         self._arrived = asyncio.Event()
         self._flushed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -100,6 +110,9 @@ class _Lane:
         self.size += save.size
         self._arrived.set()
         return done
+
+    def holds(self, thread_id: str) -> bool:
+        return any(save.thread_id == thread_id for save, _ in (*self._batch, *self._queue))
 
     async def flushed(self) -> None:
         self._flushed.clear()
@@ -119,10 +132,11 @@ class _Lane:
             self._arrived.clear()
             if not self._queue and not self._stopping:
                 await self._arrived.wait()
-            batch = self._next()
-            if batch:
-                await self._flush(batch)
-                self.size -= sum(save.size for save, _ in batch)
+            self._batch = self._next()
+            if self._batch:
+                await self._flush(self._batch)
+                self.size -= sum(save.size for save, _ in self._batch)
+                self._batch = []
                 self._flushed.set()
 
     def _next(self) -> list[tuple[Save, asyncio.Future[None]]]:

@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed
 
 from checkpoints import arrays
 from checkpoints.errors import Closed, InvalidCheckpoint, Unavailable
+from checkpoints.pooling import make_pool
 from checkpoints.records import Found, Ordinal, Outcome, Put, Query, Range, Refusal, Row, Writes
 from checkpoints.schema import migrate, statements
 
@@ -77,6 +78,10 @@ class PostgresStorage:
         for id_, parent, body, salt, writes in found:
             return Found(Row(thread_id, ns, id_, parent, body, writes, salt))
         return None
+
+    async def early(self, thread_id: str) -> Sequence[Writes]:
+        """The writes upon checkpoints after the latest that is stored of their namespace."""
+        return await self._fetch("early", {"thread": thread_key(thread_id)})
 
     async def elements(self, thread_id: str, ranges: Sequence[Range]) -> Mapping[Ordinal, bytes]:
         if not ranges or not _storable(thread_id):
@@ -197,31 +202,15 @@ async def open_postgres(
 
 
 def _pool(conninfo: str, size: int) -> Pool:
-    async def check(conn: AsyncConnection[TupleRow]) -> None:
-        """Notice that the server has hung up, without asking it; then drop all that are like it."""
-        try:
-            for _ in range(2):  # its last words, and the end
-                conn.pgconn.consume_input()
-        except psycopg.OperationalError:
-            await pool.check()
-            raise
-
     adapters = AdaptersMap(psycopg.adapters)
     arrays.register(adapters)
-    pool: Pool = AsyncConnectionPool(
+    return make_pool(
         conninfo,
-        min_size=1,
-        max_size=size,
+        size=size,
         kwargs={**_SESSION, "context": adapters},
-        open=False,
-        check=check,
-        timeout=_PATIENCE,
-        # Its pauses between attempts double: better begin anew than find out late.
-        reconnect_timeout=1.0,
-        reconnect_failed=lambda pool: pool.check(),
+        connection_class=AsyncConnection[TupleRow],
         name="checkpoints",
     )
-    return pool
 
 
 def thread_key(thread_id: str) -> str:

@@ -12,6 +12,14 @@ from {schema}.checkpoints c join {schema}.threads t using (thread)
 where c.thread = %(thread)s and c.ns = %(ns)s and (%(id)s::uuid is null or c.id = %(id)s)
 order by c.id desc limit 1;
 
+-- name: early
+select w.ns, w.id::text, w.body from {schema}.writes w
+where w.thread = %(thread)s and not exists (
+    select from {schema}.checkpoints c
+    where c.thread = w.thread and c.ns = w.ns and c.id >= w.id
+)
+order by w.ns, w.id, w.at;
+
 -- name: elements
 select e.stream, e.seq, e.data
 from unnest(%(streams)s::bigint[], %(los)s::int[], %(his)s::int[]) as r (stream, lo, hi),

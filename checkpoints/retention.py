@@ -30,18 +30,21 @@ async def keep_latest(reader: Reader, encoding: Encoding, thread_id: str) -> Non
     await _remove(reader, encoding, thread_id, superseded)
 
 
-async def delete_for_runs(reader: Reader, encoding: Encoding, run_ids: Sequence[str]) -> None:
+async def delete_for_runs(
+    reader: Reader, encoding: Encoding, run_ids: Sequence[str], only: str | None = None
+) -> None:
     """Remove the checkpoints of these runs, and what they wrote upon those of others.
 
-    Writes are only ever added, so those that they took the place of count again. What other
-    checkpoints need to be read stays.
+    `only` is the one thread to look in, else it is all. Writes are only ever added, so those that
+    they took the place of count again. What other checkpoints need to be read stays.
     """
     runs = set(run_ids)
 
     def of_runs(stored: Stored) -> bool:
         return str(encoding.decode(stored.metadata).get("run_id")) in runs
 
-    for thread_id in await reader.storage.threads_of_runs(run_ids):
+    threads = [only] if only else await reader.storage.threads_of_runs(run_ids)
+    for thread_id in threads:
         await _remove(reader, encoding, thread_id, of_runs, runs)
 
 

@@ -39,6 +39,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.sql import Identifier
 from psycopg_pool import AsyncConnectionPool, PoolClosed
 
+from checkpoints.background import beside
 from checkpoints.errors import CheckpointError, Closed, Unavailable
 from checkpoints.grouping import Grouped
 from checkpoints.jsonb import dumps, loads
@@ -80,12 +81,8 @@ async def open_store(
     store = PostgresStore(pool, schema=schema, index=index, ttl=ttl, wide=wide)
     await store.setup()
     interval = (ttl or {}).get("sweep_interval_minutes") or 5
-    sweeper = asyncio.create_task(store.keep_sweeping(interval * 60.0))
-    try:
+    async with beside(store.keep_sweeping(interval * 60.0), "the store's sweep"):
         yield store
-    finally:
-        sweeper.cancel()
-        await asyncio.gather(sweeper, return_exceptions=True)
 
 
 class PostgresStore(BaseStore):
@@ -344,7 +341,7 @@ def _conditions(wanted: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterat
         elif not any(name.startswith("$") for name in value):
             yield from _conditions(value, inner)
         elif unknown := value.keys() - _TESTS:
-            raise ValueError(f"no such test: {', '.join(sorted(unknown))}")
+            raise ValueError(f"Unsupported operator: {', '.join(sorted(unknown))}")
         else:
             yield from ({"path": inner, "test": name, "v": v} for name, v in value.items())
 

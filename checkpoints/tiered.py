@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
+from checkpoints.background import beside
 from checkpoints.errors import CheckpointError
 from checkpoints.hot import HotStorage, Mark
 from checkpoints.parts import union
@@ -125,13 +126,10 @@ class TieredStorage:
     @asynccontextmanager
     async def resting(self) -> AsyncIterator[None]:
         """While inside, take back the marks of threads at rest; at the end those of all."""
-        task = asyncio.create_task(self._rest_forever(), name="checkpoints copies")
         try:
-            yield
+            async with beside(self._rest_forever(), "checkpoints copies"):
+                yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
             await self._rest(float("inf"))
 
     async def _copied(
@@ -166,52 +164,59 @@ class TieredStorage:
         With Redis away, no copy at all is believed any more before this goes on. `anew`: what is
         done inside is more than puts.
         """
-        marked = await self._mark(epochs)
-        if not marked:
-            await self._trust.distrust()
-        flown = [copy for thread_id in epochs if (copy := self._copies.get(thread_id))]
-        for copy in flown:
-            copy.flying += 1
+        held: list[_Copy] = []
         committed: list[Put] = []
         done = False
         try:
+            if not (marked := await self._mark(epochs, held)):
+                await self._trust.distrust()
             yield committed
             done = not anew
             if not (marked and await self._follow(epochs, committed)):
                 await self._trust.distrust()
         finally:
-            for copy in flown:
+            for copy in held:
                 copy.whole = copy.whole and done  # else perhaps it is yet to be committed
                 copy.flying -= 1
                 copy.touched = self._clock()
 
-    async def _mark(self, epochs: Mapping[str, int | None]) -> bool:
-        """Mark the copies that are not. False if Redis is away."""
-        await self._cleared(epochs)
-        if self._away:
-            return self._unmark(epochs)
-        new = {
-            thread_id: epoch
-            for thread_id, epoch in epochs.items()
-            if (copy := self._copies.get(thread_id)) is None or copy.epoch != epoch
-        }
-        if not new:
-            return True
-        generation = await self._trust.generation()
-        try:
-            marks = await self._hot.mark(new, generation)
-        except CheckpointError as error:
-            self._stay_away(error)
-            return self._unmark(epochs)
-        for thread_id, mark in marks.items():
-            if copy := self._copies.get(thread_id):
-                copy.epoch = new[thread_id]
-                copy.follow(mark)
-            else:
-                self._copies[thread_id] = _Copy(
-                    new[thread_id], generation, self._clock(), bool(mark.whole), mark.run
-                )
-        return True
+    def _hold(self, threads: Iterable[str], held: list[_Copy]) -> None:
+        """Keep the copies of these threads marked, each once, for as long as it is held."""
+        for thread_id in threads:
+            copy = self._copies.get(thread_id)
+            if copy and not any(copy is one for one in held):
+                copy.flying += 1
+                held.append(copy)
+
+    async def _mark(self, epochs: Mapping[str, int | None], held: list[_Copy]) -> bool:
+        """Mark the copies that are not, and hold them all. False if Redis is away."""
+        while True:
+            await self._cleared(epochs)
+            self._hold(epochs, held)  # from here on the marks of those that there are stay
+            if self._away:
+                return self._unmark(epochs)
+            new = {
+                thread_id: epoch
+                for thread_id, epoch in epochs.items()
+                if (copy := self._copies.get(thread_id)) is None or copy.epoch != epoch
+            }
+            if not new:
+                return True
+            generation = await self._trust.generation()
+            try:
+                marks = await self._hot.mark(new, generation)
+            except CheckpointError as error:
+                self._stay_away(error)
+                return self._unmark(epochs)
+            for thread_id, mark in marks.items():
+                copy = self._copies.get(thread_id)
+                if copy is None:
+                    self._copies[thread_id] = _Copy(
+                        new[thread_id], generation, self._clock(), bool(mark.whole), mark.run
+                    )
+                elif not copy.clearing:  # another's mark that is being taken back: once more
+                    copy.epoch = new[thread_id]
+                    copy.follow(mark)
 
     async def _follow(self, epochs: Mapping[str, int | None], committed: Sequence[Put]) -> bool:
         """Bring the whole copies up to date, and see that no mark was lost meanwhile.
@@ -236,10 +241,14 @@ class TieredStorage:
         return all(thread_id in copies for thread_id in epochs)
 
     async def _cleared(self, threads: Iterable[str]) -> None:
-        """Wait for marks that are being taken back."""
-        for thread_id in threads:
-            if (copy := self._copies.get(thread_id)) and copy.clearing:
-                await asyncio.wait({copy.clearing})
+        """Returns when no mark of theirs is being taken back, though the next may be at once."""
+        copies = self._copies
+        while clearing := {
+            copy.clearing
+            for thread_id in threads
+            if (copy := copies.get(thread_id)) and copy.clearing
+        }:
+            await asyncio.wait(clearing)
 
     def _unmark(self, threads: Iterable[str]) -> bool:
         """Forget copies that cannot be kept up to date: our marks on them stay."""
@@ -289,11 +298,17 @@ class TieredStorage:
                 del self._copies[thread_id]
 
     async def _rebuild(self, thread_id: str, copy: _Copy) -> bool:
-        """Copy the heads this process put anew from Postgres. False if one is not what it put."""
+        """Copy the heads this process put anew from Postgres. False if one is not what it put.
+
+        With them go the writes that came before their checkpoints, whose heads are yet to come.
+        """
         await self._hot.delete_thread(thread_id)
+        early = await self._cold.early(thread_id)
+        if any(ns not in copy.heads for ns, _, _ in early):
+            return False
         for ns, puts in copy.heads.items():
             found = await self._cold.find(thread_id, ns, None)
-            if found is None or not _same(found.row, puts):
+            if found is None or not _same(found.row, early, puts):
                 return False
             ranges = union(each for put in puts for each in put.ranges)
             elements = await self._cold.elements(thread_id, ranges)
@@ -302,13 +317,15 @@ class TieredStorage:
         return True
 
 
-def _same(row: Row, puts: list[Put]) -> bool:
-    """Whether the row is the checkpoint of the puts, and its writes are theirs; puts them in order.
+def _same(row: Row, early: Sequence[Writes], puts: list[Put]) -> bool:
+    """Whether head, its writes and the early ones are those of the puts; orders and picks these.
 
     Only our own puts say which elements they refer to.
     """
-    own = {put.body: put for put in puts if put.checkpoint_id == row.checkpoint_id}
-    if row.body not in own or any(body not in own for body in row.writes):
+    own = {(put.checkpoint_id, put.body): put for put in puts}
+    found = [(row.checkpoint_id, body) for body in (row.body, *row.writes)]
+    found += [(checkpoint_id, body) for ns, checkpoint_id, body in early if ns == row.ns]
+    if any(one not in own for one in found):
         return False
-    puts[:] = [own[row.body], *(own[body] for body in row.writes)]
+    puts[:] = [own[one] for one in found]
     return True

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from checkpoints.background import beside
 from checkpoints.errors import Unavailable
 from checkpoints.postgres import Pool, reaching
 from checkpoints.schema import statements
@@ -67,13 +68,8 @@ class Trust:
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
         """Ask ahead while copies are read, so that no read has to."""
-        task = asyncio.create_task(self._ask_ahead(), name="checkpoints trust")
-        try:
+        async with beside(self._ask_ahead(), "checkpoints trust"):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _ask_ahead(self) -> None:
         while True:

@@ -1,5 +1,6 @@
 """Random histories of a thread, lived through by two savers, and what must then be equal."""
 
+import copy
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -273,7 +274,7 @@ class Life:
         logs = [(LOG, [item]) for item in step.log] if self.with_log and parent and not fork else []
         wanted = step.snapshot or bool(fork and (step.log or fork.logged))
         snapshot = self.with_log and wanted
-        values = _edited(before["channel_values"] if before else {}, step.edits)
+        values = edited(before["channel_values"] if before else {}, step.edits)
         values.pop(LOG, None)
         if snapshot:
             values[LOG] = _DeltaSnapshot([*await self._log(ns, parent), *step.log])
@@ -318,7 +319,7 @@ class Life:
             return
         made = self.made[ns][checkpoint_id]
         log = {k: v for k, v in made.checkpoint["channel_values"].items() if k == LOG}
-        values = _edited(made.checkpoint["channel_values"], again.edits) | log
+        values = edited(made.checkpoint["channel_values"], again.edits) | log
         changed = self._changed(made.checkpoint, values, logged=False)
         made.checkpoint = {
             **made.checkpoint,
@@ -455,11 +456,12 @@ def encoded_all(values: Sequence[Any]) -> list[Any]:
     return list(values)
 
 
-def _edited(values: Mapping[str, Any], edits: Mapping[str, Any]) -> dict[str, Any]:
+def edited(values: Mapping[str, Any], edits: Mapping[str, Any]) -> dict[str, Any]:
     """The values after these edits: unshared copies, as a process has them that loaded them."""
     new = SERDE.loads_typed(SERDE.dumps_typed(dict(values)))
+    # Of their own, too: an edit in place must change neither other checkpoints nor what is drawn.
     for name, (how, *arguments) in (
-        (channel, edit) for channel in edits for edit in edits[channel]
+        (channel, copy.deepcopy(edit)) for channel in edits for edit in edits[channel]
     ):
         if how == "empty":
             new.pop(name, None)

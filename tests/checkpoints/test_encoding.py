@@ -219,7 +219,7 @@ def test_a_value_that_is_no_message_reads_as_with_the_serializer(value: Any) -> 
     assert_reads_as_with_the_serializer(value)
 
 
-@pytest.mark.parametrize("value", [2**64, object(), 3j, {"v": [numpy.float64(1)]}], ids=repr)
+@pytest.mark.parametrize("value", [2**64, object(), 3j, {"v": [numpy.float64(1)]}], ids=type)
 def test_what_the_serializer_refuses_is_refused_in_a_message_as_well(value: Any) -> None:
     for refused in (value, AIMessage("", additional_kwargs={"v": value})):
         with pytest.raises(TypeError):

@@ -485,7 +485,7 @@ async def test_ids_that_are_no_text_are_refused(storage: PostgresStorage, text: 
     await storage.delete_thread(text)
 
 
-@pytest.mark.parametrize("text", ["", "1", str(uuid6()).upper(), "{" + str(uuid6()) + "}"])
+@pytest.mark.parametrize("text", ["", "1", str(uuid6()).upper(), "{" + str(uuid6()) + "}"], ids=len)
 async def test_checkpoints_are_known_by_uuids_only(storage: PostgresStorage, text: str) -> None:
     for put in (checkpoint(checkpoint_id=text), checkpoint(parent_id=text)):
         with pytest.raises(InvalidCheckpoint):
@@ -550,9 +550,9 @@ async def test_using_a_schema_takes_no_right_to_make_one(
 async def test_connections_that_the_server_ended_are_not_used(
     storage: PostgresStorage, postgres_dsn: str
 ) -> None:
-    await asyncio.gather(*(storage.sweep(10, 1) for _ in range(8)))
-    pids = [conn.info.backend_pid for conn in storage.pool._pool]
-    assert len(pids) > 1
+    async with AsyncExitStack() as stack:  # held at once, so that there are several
+        opened = [await stack.enter_async_context(storage.pool.connection()) for _ in range(3)]
+        pids = [conn.info.backend_pid for conn in opened]
     async with await psycopg.AsyncConnection.connect(postgres_dsn) as admin:
         await admin.execute("select pg_terminate_backend(pid, 5000) from unnest(%s) pid", [pids])
     for _ in range(6):

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
+from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from tests.checkpoints.backends import Backend
-from tests.checkpoints.histories import Life, histories
+from tests.checkpoints.histories import Life, edited, histories
 
 _ANY_PACE = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 _AT_ONCE = (Phase.explicit, Phase.reuse, Phase.generate)  # the long test makes examples small
@@ -56,3 +57,10 @@ async def test_very_many_random_histories_read_as_in_memory(
     reader: BaseCheckpointSaver,
 ) -> None:
     await live(history, saver, other, reader)
+
+
+def test_an_edit_in_place_changes_nothing_that_was_drawn() -> None:
+    drawn = HumanMessage("as drawn")
+    values = edited({}, {"messages": [("append", [drawn]), ("in place", 0, "changed")]})
+    assert values["messages"][0].content == "changed"
+    assert drawn.content == "as drawn"

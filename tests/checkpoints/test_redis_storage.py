@@ -632,7 +632,7 @@ async def test_a_cancelled_call_leaves_no_answer_to_the_next(ours: RedisStorage)
 async def test_a_server_that_hangs_is_unavailable_until_it_goes_on(
     node: Node, client: redis.asyncio.Redis
 ) -> None:
-    async with open_redis(node.url, call_timeout=0.1) as storage:
+    async with open_redis(node.url, call_timeout=1) as storage:
         await put(storage, checkpoint(0))
         with node.frozen(), pytest.raises(Unavailable):
             await put(storage, checkpoint(1))

@@ -377,6 +377,21 @@ async def test_a_copy_can_be_rolled_back_too(
     assert await copy.writes() == [("t", INTERRUPT, [f"first {LONG}"])]
 
 
+async def test_what_is_rolled_back_in_one_thread_stays_in_its_copy(
+    thread: Thread, other: BaseCheckpointSaver, runs: list[str]
+) -> None:
+    await thread.put({"items": [LONG]}, metadata={"run_id": runs[0]})
+    await thread.put({"items": [LONG, "more"]}, metadata={"run_id": runs[1]})
+    await write(thread, runs[1], ("items", [LONG]))
+    copy = Thread(other, f"copy of {thread.thread_id}")
+    await other.acopy_thread(thread.thread_id, copy.thread_id)
+    await thread.saver.adelete_for_runs([runs[1]], thread_id=thread.thread_id)  # type: ignore[attr-defined]
+    assert await thread.through(other).values() == {"items": [LONG]}
+    for reader in (copy, copy.through(thread.saver)):
+        assert await reader.values() == {"items": [LONG, "more"]}
+        assert len(await reader.history()) == 2
+
+
 async def test_a_delta_channel_keeps_the_writes_that_a_checkpoint_which_stays_rests_on(
     thread: Thread, other: BaseCheckpointSaver, runs: list[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -428,7 +429,7 @@ async def test_what_expired_is_swept_while_the_store_is_open(shared: Pool) -> No
     ttl: TTLConfig = {"sweep_interval_minutes": 0.05 / 60}  # type: ignore[typeddict-item]
     async with open_store(shared, ttl=ttl) as store:
         await store.aput(("a",), "k", {}, ttl=0.01 / 60)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while await _rows(shared):
                 await asyncio.sleep(0.02)
 
@@ -536,6 +537,12 @@ async def test_a_database_that_is_away_is_unavailable(database_url: str) -> None
             await conn.execute(f"alter database {name} allow_connections true")
 
 
+def _listens(path: Path) -> bool:
+    """A socket is there a moment before anybody listens."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
 @pytest.fixture
 def bouncer(database_url: str, data_folder: Path, requires: Callable[..., None]) -> Iterator[str]:
     """PgBouncer in transaction mode, with two connections to the server for everybody."""
@@ -551,7 +558,7 @@ def bouncer(database_url: str, data_folder: Path, requires: Callable[..., None])
     command = ["pgbouncer", "-q", "-u", "nobody", str(data_folder / "bouncer.ini")]
     process = subprocess.Popen(command)
     try:
-        while not (data_folder / ".s.PGSQL.6432").exists():
+        while not _listens(data_folder / ".s.PGSQL.6432"):
             assert process.poll() is None
             time.sleep(0.01)
         yield make_conninfo(database_url, host=str(data_folder), port="6432")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -15,6 +16,7 @@ import redis.asyncio
 from checkpoints import EPOCH, PostgresCheckpointer, TieredCheckpointer
 from tests.checkpoints.proxy import Proxy, proxied
 from tests.checkpoints.servers import PROGRAMS, Node, alone
+from tests.checkpoints.test_postgres_storage import checkpoint, writes
 from tests.checkpoints.test_redis_storage import REDIS_6_CORE
 from tests.checkpoints.threads import Thread
 
@@ -87,6 +89,13 @@ async def rested(tier: Tier, thread: Thread) -> None:
     pattern = f"{tier.schema}:{{{thread.thread_id}}}:m"
     async with asyncio.timeout(20):
         while await tier.redis.hkeys(pattern) != [b"g"]:
+            await asyncio.sleep(0.02)
+
+
+async def at_rest(storage: Any) -> None:
+    """Returns when this process has taken back all its marks."""
+    async with asyncio.timeout(20):
+        while storage._copies:
             await asyncio.sleep(0.02)
 
 
@@ -319,3 +328,90 @@ async def test_it_sends_no_command_that_redis_6_does_not_know(tier: Tier) -> Non
     ours = {name for name in names if name not in tests_own}
     assert ours <= REDIS_6_CORE | {"hgetall", "ping"}
     assert "info" in ours
+
+
+@asynccontextmanager
+async def paused(tier: Tier) -> AsyncIterator[None]:
+    """Redis answers nobody who writes until this is over."""
+    await tier.redis.client_pause(60_000, all=False)
+    try:
+        yield
+    finally:
+        await tier.redis.client_unpause()
+
+
+async def waiting_in_postgres(tier: Tier, number: int) -> None:
+    """Returns when so many statements wait for a lock."""
+    sql = (
+        "select count(distinct pid) from pg_locks where not granted and relation in"
+        " (select oid from pg_class where relnamespace = %s::regnamespace)"
+    )
+    async with (
+        await psycopg.AsyncConnection.connect(tier.dsn, autocommit=True) as conn,
+        asyncio.timeout(20),
+    ):
+        while (await (await conn.execute(sql, (tier.schema,))).fetchone()) != (number,):
+            await asyncio.sleep(0.01)
+
+
+async def test_a_copy_is_not_made_whole_while_its_thread_is_written_to(tier: Tier) -> None:
+    """One thread waits for the mark of another that is written with it, past its time to rest."""
+    storage: Any = tier.first._storage
+    resting, other = checkpoint("resting"), checkpoint("other")
+    await storage.write([resting])
+    async with await psycopg.AsyncConnection.connect(tier.dsn) as conn:
+        tables = ",".join(f"{tier.schema}.{name}" for name in ("checkpoints", "writes", "elements"))
+        await conn.execute(f"lock {tables} in share mode")  # nobody writes
+        await conn.execute("savepoint reads")
+        await conn.execute(f"lock {tables}")  # nor reads
+        async with paused(tier):
+            writing = asyncio.create_task(storage.write([writes(resting, 1), other]))
+            await asyncio.sleep(0.5)  # long enough to be taken to rest
+        clearing = storage._copies["resting"].clearing is not None
+        await waiting_in_postgres(tier, 1 + clearing)
+        async with paused(tier):
+            await conn.execute("rollback to reads")
+            await waiting_in_postgres(tier, 1)
+            await conn.commit()
+            await waiting_in_postgres(tier, 0)
+            await asyncio.sleep(0.3)
+    await writing
+    await at_rest(storage)
+    for each in (tier.first, tier.second):
+        found = await each._storage.find("resting", "", None)  # type: ignore[attr-defined]
+        assert found
+        assert len(found.row.writes) == 1
+
+
+async def test_writes_that_come_before_their_checkpoint_are_in_the_copy(tier: Tier) -> None:
+    storage: Any = tier.first._storage
+    now, then = checkpoint(), checkpoint()
+    early = writes(then, 1)
+    await storage.write([now, writes(now, 2), early])
+    await at_rest(storage)
+    await storage.write([then])
+    await at_rest(storage)
+    async with without_postgres(tier), asyncio.timeout(20):
+        found = await storage.find("t", "", None)
+    assert found.row.checkpoint_id == then.checkpoint_id
+    assert list(found.row.writes) == [early.body]
+
+
+@pytest.mark.parametrize("ns", ["", "inner:1"])
+async def test_no_copy_is_believed_that_may_lack_writes_of_somebody_else(
+    tier: Tier, ns: str
+) -> None:
+    first: Any = tier.first._storage
+    second: Any = tier.second._storage
+    now, then = checkpoint(), checkpoint(ns=ns)
+    early = writes(then, 1, ns=ns)
+    await first.write([early])
+    await at_rest(first)
+    await second.write([now])
+    await at_rest(second)
+    await second.write([then])
+    await at_rest(second)
+    for each in (first, second):
+        found = await each.find("t", ns, None)
+        assert found.row.checkpoint_id == then.checkpoint_id
+        assert list(found.row.writes) == [early.body]

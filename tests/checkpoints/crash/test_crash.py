@@ -99,14 +99,21 @@ def test_a_kill_of_each_sort_loses_tears_and_doubles_nothing(
     assert not failures(reports), "\n".join(failures(reports))
 
 
+@pytest.mark.long
+@pytest.mark.timeout(600)
 def test_the_verifier_finds_what_a_broken_saver_does() -> None:
     faults = {
         Order("hasty", "client dies at a point", "29"): "lost",
         Order("forgetful", "nobody dies", "1"): "Torn",
+        # Whether the kill falls into the gap is chance: one of three does.
         Order("piecemeal", "client dies at a point", "58"): "came before the writes of",
+        Order("piecemeal", "client dies at a point", "59"): "came before the writes of",
+        Order("piecemeal", "client dies at a point", "60"): "came before the writes of",
         Order("doubling", "nobody dies", "1"): "are doubled",
         Order("stale", "nobody dies", "1"): "stale head",
     }
+    found: dict[str, list[bool]] = {}
     for report in campaign(list(faults)):
         said = "\n".join(report.verdict.violations)
-        assert faults[report.order] in said, f"{report.order}: {said[:2000]}"
+        found.setdefault(report.order.saver, []).append(faults[report.order] in said)
+    assert all(map(any, found.values())), found

@@ -241,10 +241,11 @@ class _Check:
         same = [one for one in attempts if (one.save.digest, one.save.parent) == reads]
         if not same:
             self._wrong(lane, f"{checkpoint_id} (parent {parent}) is torn: {found.checkpoint}")
-        for one in same:
-            self._applied.add(id(one))
-            if self._forbidden(one):
-                self._wrong(lane, f"{checkpoint_id} was put by a superseded owner")
+        refused = [one for one in same if self._forbidden(one) and one.acknowledged is None]
+        applied = [one for one in same if one not in refused] or same
+        self._applied.update(map(id, applied))
+        if any(map(self._forbidden, applied)):
+            self._wrong(lane, f"{checkpoint_id} was put by a superseded owner")
 
     def _check_writes(self, lane: Lane, checkpoint_id: str, found: CheckpointTuple | None) -> None:
         """For each task: what is there is what some of the attempts, in their order, leave."""
