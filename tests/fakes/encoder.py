@@ -29,3 +29,9 @@ class WordEncoder:
     def _direction(self, word: str) -> NDArray[np.float64]:
         seed = zlib.crc32(f"{self.name} {word}".encode())
         return np.random.default_rng(seed).standard_normal(self.dimensions)
+
+
+async def embed(texts: list[str]) -> list[list[float]]:
+    """The same as a store's index wants it."""
+    vectors: list[list[float]] = (await WordEncoder().encode(texts)).tolist()
+    return vectors

@@ -2,13 +2,9 @@
 
 import asyncio
 import operator
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
 from langgraph.config import get_config, get_stream_writer
 from langgraph.graph import START, MessagesState, StateGraph
@@ -17,37 +13,7 @@ from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from engine.database import Pool
-
-REPLY = "Hello there dear user"
-
-
-class Greeter(BaseChatModel):
-    """Says the same to everybody, a word at a time."""
-
-    @property
-    def _llm_type(self) -> str:
-        return "greeter"
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return ChatResult(generations=[ChatGeneration(message=AIMessage(REPLY))])
-
-    async def _astream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[ChatGenerationChunk]:
-        words = REPLY.split(" ")
-        for number, word in enumerate(words):
-            text = word if number == len(words) - 1 else f"{word} "
-            yield ChatGenerationChunk(message=AIMessageChunk(text))
+from tests.api.project.graphs import Greeter
 
 
 def chat() -> StateGraph[MessagesState, None, MessagesState, MessagesState]:
@@ -147,6 +113,26 @@ def _child() -> StateGraph[Work, None, Work, Work]:
     graph = StateGraph(Work)
     graph.add_sequence([sub_a, sub_b])
     graph.add_edge(START, "sub_a")
+    return graph
+
+
+def obedient() -> StateGraph[MessagesState, None, MessagesState, MessagesState]:
+    """Does what it is told: to `wait`, to `fail`, to `ask` a human, or to greet."""
+
+    async def work(state: MessagesState) -> dict[str, Any]:
+        match str(state["messages"][-1].content):
+            case "wait":
+                await asyncio.sleep(30)
+            case "fail":
+                raise ValueError("failed as told")
+            case "ask":
+                answer = interrupt({"question": "approve?"})
+                return {"messages": [AIMessage(f"they said {answer}")]}
+        return {"messages": [await Greeter().ainvoke(state["messages"])]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("work", work)
+    graph.add_edge(START, "work")
     return graph
 
 
