@@ -3,6 +3,7 @@ import math
 from collections import namedtuple
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any
 from uuid import UUID
 
@@ -107,3 +108,16 @@ def test_a_column_holds_any_text_but_nul(text: str) -> None:
 
 def test_an_absent_value_is_null_in_a_column() -> None:
     assert column(None) is None
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+@pytest.mark.parametrize("odd", [2**70, "\ud800"])
+def test_one_odd_value_changes_nothing_about_the_others(odd: Any) -> None:
+    at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    others = {"id": UUID(int=1), "at": at, "day": at.date(), "hour": at.time(), "of": Colour.RED}
+    told = json.loads(dumps({**others, "odd": odd}))
+    assert told.pop("odd") == odd
+    assert told == json.loads(dumps(others))
