@@ -49,6 +49,18 @@ class Run:
         return cls(**{name: row[name] for name in cls.__dataclass_fields__})
 
     @property
+    def seen_kwargs(self) -> dict[str, Any]:
+        """What others may see of what was asked for: not by whom, and nothing for telemetry."""
+        kwargs = {name: value for name, value in self.kwargs.items() if name != "trace"}
+        config = kwargs["config"]
+        configurable = {
+            name: value
+            for name, value in config["configurable"].items()
+            if not name.startswith("langgraph_auth_")
+        }
+        return {**kwargs, "config": {**config, "configurable": configurable}}
+
+    @property
     def seen_status(self) -> str:
         """What clients see: a run that was told to stop is over for them."""
         return "interrupted" if self.cancel and not self.over else self.status
@@ -60,12 +72,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run ends, and how it leaves its thread. `error` is `{"error", "message"}`."""
+    """How a run ends, and how it leaves its thread. `error` is `{"error", "message"}`.
+
+    One that was told to stop before it began has not `begun`.
+    """
 
     status: str
     thread_status: str
     state: Settled
     error: dict[str, str] | None = None
+    begun: bool = True
 
 
 class Follow(Protocol):
@@ -83,6 +99,16 @@ class CancelRequested(Exception):
         super().__init__(reason)
         self.action = action
         self.reason = reason
+
+
+def stopped(action: str, reason: str, state: Settled, *, begun: bool = True) -> Ending:
+    """The end of a run that was told to stop, and left this."""
+    if action == "rollback":
+        error = {"error": "UserRollback", "message": reason}
+        return Ending("interrupted", state.status, state, error, begun)
+    error = {"error": "UserInterrupt", "message": reason}
+    left = Settled("interrupted", state.values, {})
+    return Ending("interrupted", "interrupted", left, error, begun)
 
 
 class Superseded(Exception):
@@ -192,6 +218,18 @@ class Claims:
         async with conn.transaction():
             await self._outbox.add(conn, run, ending)  # while the rows are as they were
             yield
+
+    async def follow_unbegun(
+        self, conn: Connection, told: Sequence[DictRow], action: str, reason: str
+    ) -> None:
+        """Write down what follows those that were told to stop before they began."""
+        for row in told:
+            if row["status"] != "pending" or row["attempt"] or self._outbox is None:
+                continue
+            run = Run.of(row)
+            ending = stopped(action, reason, Settled("idle", None, {}), begun=False)
+            if self._outbox.wants(run, ending):
+                await self._outbox.add(conn, run, ending)
 
     async def renew(self, run: Run) -> Run:
         """The run under a new epoch, so that what its graph still does is void.

@@ -82,7 +82,16 @@ set status = case when exists (
 where thread_id = %(thread_id)s;
 
 -- name: forget_keys
-delete from frontdesk.idempotency where created_at < now() - interval '24 hours';
+-- And how webhooks were delivered.
+with old as (
+    delete from frontdesk.webhooks where created_at < now() - interval '30 days'
+)
+delete from frontdesk.idempotency i
+where created_at < now() - interval '24 hours'
+  and not exists (  -- the tick of a cron that somebody took and has not come to an end with
+    select from frontdesk.crons c
+    where c.taken_until is not null and i.key like '%"cron:' || c.cron_id || ':%'
+  );
 
 -- name: load
 -- How many due runs wait, by tenant; no more are looked at than would be refused anyway.

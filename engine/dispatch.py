@@ -22,7 +22,7 @@ import checkpoints
 from engine.claims import CancelRequested, Claims, Ending, Run, Superseded, why
 from engine.ending import Endings
 from engine.events import Events
-from engine.execution import Executor, scope_of
+from engine.execution import Executor, OutOfTime, scope_of
 from engine.lease import Lease
 from engine.metrics import Metrics
 from engine.patience import AWAY, patiently
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 Reason = Literal["cancel", "lost", "hand_over"]
 
 _LAST_WORDS_SECONDS = 2.0
-_GRACE_SECONDS = 0.05  # for a graph to end when it is cancelled
+_GRACE_SECONDS = 0.3  # for a graph to end when it is cancelled, and to write down that it was
 _AWAY_SECONDS = 1.0
 _ATTEMPTS = 10  # of a run that fails because a store cannot be reached
 _KEYS_SECONDS = 600.0  # how often old idempotency keys are deleted
@@ -333,6 +333,7 @@ class Dispatcher:
         self, run: Run, writer: Writer, *, more: bool
     ) -> tuple[Ending, Run | None]:
         """As its row says. From the new epoch on, what the graph still does is void."""
+        await self._endings.saved(run)
         run = await patiently(partial(self._claims.renew, run))
         request = CancelRequested(run.cancel or "interrupt", run.cancel_reason or "")
         ending = await patiently(partial(self._endings.cancelled, run, request))
@@ -350,6 +351,8 @@ class Dispatcher:
                 raise Superseded from error
             if isinstance(error, AWAY) and execution.run.attempt < _ATTEMPTS:
                 raise _Passing from error
+            if isinstance(error, OutOfTime):
+                return await self._endings.timed_out(execution.run)
             log.info("run %s failed", execution.run.run_id, exc_info=error)
             fail(error)
             return await self._endings.failed(execution.run, error)

@@ -87,10 +87,10 @@ class Effects:
             row = await fetch_one(conn, sql()["same_call"], columns(call))
         return receipt_of(row) if row else None
 
-    async def receipts(self, thread_id: str) -> list[Receipt]:
-        """Everything that was done on a thread, oldest first."""
+    async def receipts(self, thread_id: str, tenant: str | None = None) -> list[Receipt]:
+        """Everything that was done on a thread, oldest first; by one tenant, or by any."""
         async with self.pool.connection() as conn:
-            rows = await conn.execute(sql()["receipts"], {"thread_id": thread_id})
+            rows = await conn.execute(sql()["receipts"], {"thread_id": thread_id, "tenant": tenant})
             return [receipt_of(row) async for row in rows]
 
     async def _before(self, conn: Connection, call: Call) -> Receipt:

@@ -101,4 +101,5 @@ limit 1
 -- name: receipts
 select * from frontdesk.effects
 where thread_id = %(thread_id)s and state = 'done'
+    and (%(tenant)s::text is null or tenant = %(tenant)s)  -- the id of a thread may come again
 order by at, call_id

@@ -2,26 +2,27 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from checkpoints.errors import InvalidCheckpoint
-from engine.claims import CancelRequested, Ending, Run
+from engine.claims import CancelRequested, Ending, Run, stopped
+from engine.errors import Unbuildable
 from engine.graphs import Graphs
 from engine.snapshots import Settled, address, settled
 
-_SHOWN = frozenset(
-    {
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-        TimeoutError,
-        RecursionError,
-        InvalidCheckpoint,
-    }
+_SHOWN = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    TimeoutError,
+    InvalidCheckpoint,
 )
 _MASK = "An internal error occurred"
+_SAVES_SECONDS = 5.0
 
 
 class Endings:
@@ -40,32 +41,44 @@ class Endings:
 
     async def failed(self, run: Run, error: BaseException) -> Ending:
         state = await self._state(run)
-        return Ending("error", "error", Settled("error", state.values, {}), describe(error))
+        return Ending("error", "error", replace(state, status="error"), describe(error))
+
+    async def timed_out(self, run: Run) -> Ending:
+        state = await self._state(run)
+        error = {"error": "TimeoutError", "message": ""}
+        return Ending("timeout", "error", replace(state, status="error"), error)
+
+    async def saved(self, run: Run) -> None:
+        """Wait, for a moment, for what the run's cancelled graph has still asked to be saved."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SAVES_SECONDS):
+                await self._graphs.checkpointer.settled(str(run.thread_id))
 
     async def cancelled(self, run: Run, request: CancelRequested) -> Ending:
         """What it wrote stays, unless it is to be rolled back."""
         if request.action == "rollback":
-            await self._graphs.checkpointer.adelete_for_runs([str(run.run_id)])
+            await self._graphs.checkpointer.adelete_for_runs(
+                [str(run.run_id)], thread_id=str(run.thread_id)
+            )
         state = await self._state(run)
-        if request.action == "rollback":
-            error = {"error": "UserRollback", "message": str(request)}
-            return Ending("interrupted", state.status, state, error)
-        error = {"error": "UserInterrupt", "message": str(request)}
-        left = Settled("interrupted", state.values, {})
-        return Ending("interrupted", "interrupted", left, error)
+        return stopped(request.action, str(request), state)
 
     async def forget(self, run: Run) -> None:
         """Delete the checkpoints of a thread that went with its run."""
         await self._graphs.checkpointer.adelete_thread(str(run.thread_id))
 
     async def _state(self, run: Run) -> Settled:
-        graph = self._graphs.get(run.graph_id)
-        return settled(await graph.aget_state(address(run.thread_id)))
+        config = run.kwargs["config"]
+        try:
+            async with self._graphs.open(run.graph_id, "threads.read", config) as graph:
+                return settled(await graph.aget_state(address(run.thread_id)))
+        except Unbuildable:  # the run failed because of it
+            return Settled("idle", {}, {})
 
 
 def describe(error: BaseException) -> dict[str, str]:
     """Class and message; the message only of errors that graphs raise on purpose."""
     kind = type(error)
-    shown = kind in _SHOWN or kind.__module__.startswith("langgraph.")
+    shown = isinstance(error, _SHOWN) or kind.__module__.startswith("langgraph.")
     message = str(error) if shown or isinstance(error, asyncio.CancelledError) else _MASK
     return {"error": kind.__name__, "message": message}

@@ -1,5 +1,6 @@
 """Executes one claimed run: what was asked for becomes a call of the graph, its output events."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from importlib.metadata import version
 from typing import Any, cast
@@ -7,12 +8,16 @@ from typing import Any, cast
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import RunControl
-from langgraph.types import Command, Send, StreamMode
+from langgraph.types import StreamMode
 
 from engine.calls import callbacks
 from engine.claims import Run
+from engine.commands import given
+from engine.config import EVENT_STREAMING
+from engine.factories import Compiled
 from engine.fence import fenced
-from engine.graphs import Graphs
+from engine.graphs import Graphs, saver, tells_its_state
+from engine.happening import with_events
 from engine.loopwatch import LoopWatch
 from engine.metering import Metering, Prices
 from engine.metrics import Metrics
@@ -21,6 +26,7 @@ from engine.scope import Scope, metering, threaded
 from engine.serialise import dumps
 from engine.snapshots import address
 from engine.telling import Writer
+from engine.user import User
 
 Json = dict[str, Any]
 
@@ -36,7 +42,19 @@ NATIVE: Mapping[str, StreamMode] = {
 }
 """The API's stream modes, and LangGraph's."""
 
+EVENTS = "events"
+"""The stream mode of all that happens within the graph, as `astream_events` tells it."""
+
+MODES = (*NATIVE, EVENTS)
+_TOOLS = {cast("StreamMode", "tools")}  # LangGraph streams it, though its type does not say so
 _LANGGRAPH = version("langgraph")
+_TOLD = frozenset({"langgraph_auth_user_id", "langgraph_request_id"})
+_POINTER = frozenset({"checkpoint_id", "checkpoint_ns", "checkpoint_map"})
+_SECRET = ("key", "token", "secret", "password", "auth")
+
+
+class OutOfTime(Exception):
+    """The run took longer than it may."""
 
 
 class Executor:
@@ -50,72 +68,90 @@ class Executor:
         *,
         prices: Prices | None = None,
         threaded: frozenset[str] = frozenset(),
+        seconds: float | None = None,
     ) -> None:
+        """`seconds`: how long one attempt may take."""
         self._graphs = graphs
         self._loop = loop
         self._metrics = metrics
         self._prices = prices or {}
         self._threaded = threaded
+        self._seconds = seconds
 
     async def execute(self, run: Run, writer: Writer, control: RunControl) -> Json | None:
         """Go on where the thread's checkpoints end. What the graph raises passes through.
 
-        `GraphDrained` when it stopped at the end of a super-step, as `control` asked. Returns the
-        thread's values, or None when only its checkpoints tell how it was left.
+        `GraphDrained` when it stopped at the end of a super-step, as `control` asked; `OutOfTime`.
+        Returns the thread's values, or None when only its checkpoints tell how it was left.
         """
         threaded.set(self._threaded)
         metering.set(self._metrics)
-        with self._loop.attending():
-            return await self._execute(run, writer, control)
+        limit = asyncio.timeout(self._seconds)
+        try:
+            async with limit:
+                return await self._open(run, writer, control)
+        except TimeoutError as error:
+            if limit.expired():
+                raise OutOfTime from error
+            raise
 
-    async def _execute(self, run: Run, writer: Writer, control: RunControl) -> Json | None:
+    async def _open(self, run: Run, writer: Writer, control: RunControl) -> Json | None:
         writer.put("metadata", dumps({"run_id": str(run.run_id), "attempt": run.attempt}))
+        asked = run.kwargs
+        with self._loop.attending():
+            context = self._graphs.context(run.graph_id, asked["context"])
+            opened = self._graphs.open(run.graph_id, "threads.create_run", asked["config"], context)
+            async with opened as graph:
+                return await self._execute(graph, run, context, writer, control)
+
+    async def _execute(
+        self, graph: Compiled, run: Run, context: Any, writer: Writer, control: RunControl
+    ) -> Json | None:
         modes = run.kwargs["stream_mode"]
-        partials = Partials() if "messages" in modes and "messages-tuple" not in modes else None
-        shown = _native(modes)
+        events = EVENT_STREAMING in run.kwargs["config"]["configurable"]
+        tuples = events or "messages-tuple" in modes
+        partials = Partials() if "messages" in modes and not tuples else None
+        shown = _native(modes) | (_TOOLS if events else set())
         left: Json | None = None
-        async for part in self._stream(run, control, shown | {"values"}):
+        async for part in self._stream(graph, run, context, control, shown | {"values"}):
             namespace, mode, data = part if run.kwargs["subgraphs"] else ((), *part)
             if mode == "values" and not namespace:
                 left = data
-            if mode not in shown:
+            if mode not in shown and mode != EVENTS:
                 continue
             suffix = "".join(f"|{part}" for part in namespace)
             if mode == "messages" and partials:
-                for name, payload in partials.add(data):
-                    writer.put(name + suffix, dumps(payload))
+                for name, payload in partials.add(data):  # which have the names of the root's
+                    writer.put(name, dumps(payload))
             else:
-                writer.put(mode + suffix, dumps(shape(mode, data)))
-        return left if self._is_at_rest(run, left) else None
-
-    def _is_at_rest(self, run: Run, left: Any) -> bool:
-        """Whether the last values are the thread's, and nothing waits.
-
-        What began with an input and was not interrupted has come to its end; after a command, or
-        where an earlier attempt was, something may wait still.
-        """
-        asked = run.kwargs
-        breaks = asked["interrupt_before"] or asked["interrupt_after"]
-        begun = asked["input"] is not None and not asked["command"] and run.attempt == 1
-        told = isinstance(left, dict) and "__interrupt__" not in left
-        return begun and told and not breaks and self._graphs.tells_its_state(run.graph_id)
+                writer.put(mode + suffix, dumps(shape(mode, data, brief=events)))
+        return left if _is_at_rest(graph, run, left) else None
 
     async def _stream(
-        self, run: Run, control: RunControl, modes: Collection[StreamMode]
+        self,
+        graph: Compiled,
+        run: Run,
+        context: Any,
+        control: RunControl,
+        modes: Collection[StreamMode],
     ) -> AsyncIterator[Any]:
         asked = run.kwargs
-        resumed = run.attempt > 1 and await self._has_begun(run)
-        stream = self._graphs.get(run.graph_id).astream(
-            None if resumed else _input(asked),
-            _config(run, self._heard_by(run), resumed=resumed),
-            context=self._graphs.context(run.graph_id, asked["context"]),
-            stream_mode=sorted(modes),
-            interrupt_before=asked["interrupt_before"],
-            interrupt_after=asked["interrupt_after"],
-            durability=asked["durability"],
-            subgraphs=asked["subgraphs"],
-            control=control,
-        )
+        resumed = run.attempt > 1 and await _has_begun(graph, run)
+        config = _config(run, self._heard_by(run), resumed=resumed)
+        how = {
+            "context": context,
+            "stream_mode": sorted(modes),
+            "interrupt_before": asked["interrupt_before"],
+            "interrupt_after": asked["interrupt_after"],
+            "durability": asked["durability"],
+            "subgraphs": asked["subgraphs"],
+            "control": control,
+        }
+        what = None if resumed else given(asked)
+        if EVENTS in asked["stream_mode"]:
+            stream = with_events(graph, what, config, run.run_id, **how)
+        else:
+            stream = graph.astream(what, config, **how)
         async for part in stream:
             yield part
 
@@ -124,47 +160,47 @@ class Executor:
         metering = Metering(self._metrics, self._prices, scope_of(run).tenant)
         return [metering, *callbacks()]
 
-    async def _has_begun(self, run: Run) -> bool:
-        """Whether an earlier attempt left a checkpoint, so that the input is already in."""
-        config, saver = address(run.thread_id), self._graphs.saver(run.graph_id)
-        await saver.aget_tuple(fenced(config, run.epoch))  # from now on that one adds none
-        checkpoints = saver.alist(config, filter={"run_id": str(run.run_id)}, limit=1)
-        return any([True async for _ in checkpoints])
+
+async def _has_begun(graph: Compiled, run: Run) -> bool:
+    """Whether an earlier attempt left a checkpoint, so that the input is already in."""
+    config, checkpointer = address(run.thread_id), saver(graph)
+    await checkpointer.aget_tuple(fenced(config, run.epoch))  # from now on that one adds none
+    checkpoints = checkpointer.alist(config, filter={"run_id": str(run.run_id)}, limit=1)
+    return any([True async for _ in checkpoints])
+
+
+def _is_at_rest(graph: Compiled, run: Run, left: Any) -> bool:
+    """Whether the last values are the thread's, and nothing waits.
+
+    What began with an input and was not interrupted has come to its end; after a command, or
+    where an earlier attempt was, something may wait still.
+    """
+    asked = run.kwargs
+    breaks = asked["interrupt_before"] or asked["interrupt_after"]
+    begun = asked["input"] is not None and not asked["command"] and run.attempt == 1
+    told = isinstance(left, dict) and "__interrupt__" not in left
+    return begun and told and not breaks and tells_its_state(graph)
 
 
 def _native(modes: Collection[str]) -> set[StreamMode]:
-    return {NATIVE[mode] for mode in modes if mode in NATIVE} or {"values"}
+    """What is shown of the graph; the values where nothing was named that there is."""
+    chosen = {NATIVE[mode] for mode in modes if mode in NATIVE}
+    return chosen if chosen or EVENTS in modes else {"values"}
 
 
 def scope_of(run: Run) -> Scope:
     user = run.kwargs["config"]["configurable"].get("langgraph_auth_user") or {}
-    return Scope(run.graph_id, str(run.run_id), str(run.thread_id), user.get("tenant", ""))
-
-
-def _input(asked: Mapping[str, Any]) -> Any:
-    """A command wins over an input."""
-    command = asked["command"]
-    if not command:
-        return asked["input"]
-    update = command.get("update")
-    if isinstance(update, list):
-        update = [tuple(pair) for pair in update]
-    return Command(update=update, resume=command.get("resume"), goto=_goto(command.get("goto")))
-
-
-def _goto(goto: Any) -> Any:
-    if isinstance(goto, list):
-        return [_goto(one) for one in goto]
-    if isinstance(goto, dict):
-        return Send(goto["node"], goto.get("input"))
-    return goto or ()
+    tenant = user.get("tenant", "")
+    return Scope(run.graph_id, str(run.run_id), str(run.thread_id), tenant, user=user)
 
 
 def _config(run: Run, heard_by: list[BaseCallbackHandler], *, resumed: bool) -> RunnableConfig:
     config = run.kwargs["config"]
     configurable: Json = dict(config["configurable"])
+    if user := configurable.get("langgraph_auth_user"):
+        configurable["langgraph_auth_user"] = User(user)
     if resumed:  # the fork has happened: go on behind it
-        for key in ("checkpoint_id", "checkpoint_ns", "checkpoint_map"):
+        for key in _POINTER:
             configurable.pop(key, None)
     facts = {
         "run_id": str(run.run_id),
@@ -174,8 +210,23 @@ def _config(run: Run, heard_by: list[BaseCallbackHandler], *, resumed: bool) -> 
     }
     asked = {
         **config,
-        "configurable": configurable,
-        "metadata": {**run.metadata, **facts},
+        "configurable": {**configurable, "__metadata_keys": _told(configurable)},
+        "metadata": {**config.get("metadata", {}), **run.metadata, **facts},
         "callbacks": heard_by,
     }
     return fenced(cast("RunnableConfig", asked), run.epoch)
+
+
+def _told(configurable: Mapping[str, Any]) -> list[str]:
+    """What checkpoints say of how their run was configured: not what looks like a secret."""
+    return [
+        key
+        for key, value in configurable.items()
+        if key in _TOLD
+        or (
+            isinstance(value, str | int | float)
+            and key not in _POINTER
+            and not key.startswith(("__", "langgraph_"))
+            and not any(part in key.casefold() for part in _SECRET)
+        )
+    ]

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
-from uuid import UUID
 
 from psycopg.types.json import Jsonb
 from typing_extensions import TypedDict
@@ -14,6 +13,7 @@ from typing_extensions import TypedDict
 import checkpoints
 from engine.database import Connection, fetch_one, statements
 from engine.errors import Refused
+from engine.ids import parse_uuid
 
 _GRACE_SECONDS = 3.0
 
@@ -73,14 +73,16 @@ async def enter(conn: Connection, call: Call, seconds: float) -> None:
     Raises `checkpoints.Superseded` when the thread has another owner already.
     """
     idle = str(round((seconds + _GRACE_SECONDS) * 1000))
-    row = await fetch_one(conn, sql()["enter"], {"idle": idle, "thread": _uuid(call.thread_id)})
+    row = await fetch_one(
+        conn, sql()["enter"], {"idle": idle, "thread": parse_uuid(call.thread_id)}
+    )
     check(call, row["epoch"] if row else None)
 
 
 async def hold(conn: Connection, call: Call) -> None:
     """Keep the thread's owner until the commit. Raises `checkpoints.Superseded`."""
     if call.epoch is not None:
-        row = await fetch_one(conn, sql()["hold_epoch"], {"thread": _uuid(call.thread_id)})
+        row = await fetch_one(conn, sql()["hold_epoch"], {"thread": parse_uuid(call.thread_id)})
         check(call, row["epoch"] if row else None)
 
 
@@ -129,10 +131,3 @@ def receipt_of(row: Mapping[str, Any]) -> Receipt:
         data=row["data"],
         at=row["at"].isoformat(),
     )
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -25,11 +25,11 @@ from engine.graphs import Graphs
 from engine.ids import new_id
 from engine.jobs import HINT, Jobs
 from engine.serialise import column, dumps
+from engine.stopping import Action, Stop, Stopping
 from engine.telemetry import traceparent
 from engine.threads import Threads
 
 Strategy = Literal["reject", "enqueue", "interrupt", "rollback"]
-Action = Literal["interrupt", "rollback"]
 
 _MISSING = "Thread or assistant not found."
 _BUSY = (
@@ -41,17 +41,16 @@ _GONE = (
     "The run that this Idempotency-Key made is gone: it was rolled back or deleted, or its thread "
     "was. Use a new key to ask again."
 )
-_OVER = (
-    "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the runs "
-    "haven't been deleted or completed."
-)
-CANCEL_REASON = "{action} requested via POST /threads/{{thread_id}}/runs/{{run_id}}/cancel"
 GONE_REASON = "client disconnected from the run stream (on_disconnect=cancel)"
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What a client may ask for. `checkpoint` is the one to go on from."""
+    """What a client may ask for. `checkpoint` is the one to go on from.
+
+    `assistant_filter` is what the assistant's metadata must contain, unless it is a graph's own;
+    `headers` are those of the request that graphs find in `configurable`.
+    """
 
     assistant_id: str
     input: Any = None
@@ -67,10 +66,16 @@ class RunRequest:
     interrupt_after: Literal["*"] | Sequence[str] | None = None
     multitask_strategy: Strategy = "enqueue"
     create_thread: bool = False
+    thread_metadata: Mapping[str, Any] = field(default_factory=dict, compare=False)
     temporary: bool = False
     after_seconds: float = 0.0
     durability: Literal["sync", "async", "exit"] = "async"
     webhook: str | None = None
+    assistant_filter: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    cron_id: UUID | None = None
+    feedback_keys: Sequence[str] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)
+    event_streaming: bool = False
     request_id: str = field(default="", compare=False)
     idempotency_key: str | None = field(default=None, compare=False)
 
@@ -92,13 +97,13 @@ class Runs:
     ) -> None:
         self._pool = pool
         self._jobs = jobs
-        self._events = events
         self._threads = threads
         self._assistants = assistants
         self._graphs = graphs
         self._claims = claims
         self._dispatcher = dispatcher
         self._admission = admission
+        self.stopping = Stopping(pool, events, threads, claims)
         self._sql = statements("engine", "runs.sql")
 
     async def create(self, caller: Caller, thread_id: UUID | None, request: RunRequest) -> Run:
@@ -109,7 +114,7 @@ class Runs:
         `Conflict` when the strategy is to reject, or `Busy` and `Unavailable` under overload.
         """
         command = request.command or {}
-        if not caller.trusted and (command.get("update") or command.get("goto")):
+        if not caller.edits and (command.get("update") or command.get("goto")):
             raise Forbidden("A public key may resume a run, but not edit its state.")
         self._admission.work()
         due = request.after_seconds <= 0
@@ -124,16 +129,22 @@ class Runs:
                 self._dispatcher.start(claimed, "request")
             elif room:
                 self._dispatcher.release()
-        await self._tell(run.thread_id, told)
+        await self.stopping.tell(run.thread_id, told)
         return run
+
+    async def check(self, caller: Caller, request: RunRequest) -> None:
+        """Raise what `create` would raise for this request, whatever its thread."""
+        await self._args(caller, None, request, fresh=False)
 
     async def get(self, caller: Caller, thread_id: UUID | None, run_id: UUID) -> Run:
         """Raises `NotFound`."""
-        args = {"run_id": run_id, "thread_id": thread_id, "tenant": caller.tenant}
+        args = {**caller.sight, "run_id": run_id, "thread_id": thread_id}
         async with self._pool.connection() as conn:
             if row := await fetch_one(conn, self._sql["get"], args):
                 return Run.of(row)
-        raise NotFound("Run not found")
+        if thread_id:
+            await self._threads.get(caller, thread_id)
+        raise NotFound
 
     async def of_thread(
         self, caller: Caller, thread_id: UUID, *, limit: int, offset: int, status: str | None
@@ -151,33 +162,25 @@ class Runs:
         run_id: UUID,
         action: Action = "interrupt",
         reason: str | None = None,
-    ) -> None:
+    ) -> Run:
         """Stop a pending or running run; `rollback` also removes all trace of it.
 
-        Raises `NotFound` when there is nothing to stop.
+        Returns it as it was. Raises `NotFound` when there is nothing to stop.
         """
-        reason = reason or CANCEL_REASON.format(action=action)
-        async with self._pool.connection() as conn, conn.transaction():
-            if not await self._threads.lock(conn, caller, thread_id):
-                raise NotFound("No runs found to cancel.")
-            args = {"run_id": run_id, "thread_id": thread_id, "tenant": caller.tenant}
-            if not await fetch_one(conn, self._sql["get"], args):
-                raise NotFound("No runs found to cancel.")
-            args |= {"action": action, "reason": reason}
-            told = await fetch_all(conn, self._sql["stop"], args)
-            if not told:
-                raise NotFound(_OVER)
-        await self._tell(thread_id, told)
+        return await self.stopping.one(caller, thread_id, run_id, Stop(action, reason))
 
     async def delete(self, caller: Caller, thread_id: UUID, run_id: UUID) -> None:
         """Remove the run and its checkpoints; a running one is rolled back. Raises `NotFound`."""
-        run = await self.get(caller, thread_id, run_id)
+        try:
+            run = await self.get(caller, thread_id, run_id)
+        except NotFound as error:
+            raise NotFound("Run not found") from error
         if not run.over:
             await self.cancel(caller, thread_id, run_id, "rollback")
             return
         async with self._pool.connection() as conn:
             await conn.execute(self._sql["delete"], {"run_id": run_id})
-        await self._graphs.checkpointer.adelete_for_runs([str(run_id)])
+        await self._graphs.checkpointer.adelete_for_runs([str(run_id)], thread_id=str(thread_id))
 
     async def _ask(
         self, caller: Caller, thread_id: UUID | None, request: RunRequest, *, claim: bool
@@ -201,26 +204,34 @@ class Runs:
         self, caller: Caller, thread_id: UUID | None, request: RunRequest, *, fresh: bool
     ) -> dict[str, Any]:
         assistant = await self._assistant(caller, request, fresh=fresh)
-        run_id, given = new_id(), thread_id
+        run_id, given, key = new_id(), thread_id, request.idempotency_key
         thread_id = thread_id or new_id()
         merged, context = config.merge(assistant, request.config, request.context)
+        context = config.as_caller(caller, context)
         self._graphs.context(assistant.graph_id, context)
         ours = config.server_keys(
             caller, assistant, thread_id=thread_id, run_id=run_id, request_id=request.request_id
         )
+        if request.cron_id:
+            ours["cron_id"] = str(request.cron_id)
         asked = self._admitted(assistant.graph_id, request)
         pointer = config.pointer(request.config, request.checkpoint)
-        configured = {**merged, "configurable": {**merged["configurable"], **pointer, **ours}}
+        ours = {**config.clean(request.headers), **pointer, **ours}
+        ours |= {config.EVENT_STREAMING: True} if request.event_streaming else {}
+        named = {"user_id": caller.identity, **merged["configurable"]}
+        configured = {**merged, "configurable": {**named, **ours}}
         return {
             **self._claims.terms,
             "run_id": run_id,
             "thread_id": thread_id,
-            "tenant": caller.tenant,
+            **caller.sight,
             "owner": caller.identity,
             "make_thread": request.create_thread,
+            "thread_metadata": column(request.thread_metadata),
             "temporary": request.temporary,
             "assistant_id": assistant.assistant_id,
             "version": assistant.version,
+            "assistant_made": assistant.created_at,
             "graph_id": assistant.graph_id,
             "multitask_strategy": request.multitask_strategy,
             "base_metadata": column(assistant.metadata),
@@ -228,33 +239,33 @@ class Runs:
             "merged": column(merged),
             "kwargs": column(_kwargs(asked, configured, context)),
             "delay": max(0.0, float(request.after_seconds)),
-            "key": request.idempotency_key,
-            "digest": _digest(given, request) if request.idempotency_key else None,
+            "key": key and key_of(caller, key),
+            "digest": _digest(given, request) if key else None,
         }
 
     async def _assistant(self, caller: Caller, request: RunRequest, *, fresh: bool) -> Assistant:
+        seeing = replace(caller, filter=request.assistant_filter)
         try:
-            return await self._assistants.resolve(caller, request.assistant_id, fresh=fresh)
+            return await self._assistants.resolve(seeing, request.assistant_id, fresh=fresh)
         except NotFound as error:
             raise NotFound(_MISSING) from error
 
     async def _write(self, args: Mapping[str, Any], *, claim: bool, hint: bool) -> list[DictRow]:
+        stops = args["multitask_strategy"] in _STOPS
         async with self._pool.connection() as conn:
-            if claim:
+            if claim and not stops:
                 return await fetch_all(conn, self._sql["ask"], args)
             async with conn.transaction():
-                rows = await fetch_all(conn, self._sql["ask"], {**args, "worker": None})
-                if hint:
+                asked = args if claim else {**args, "worker": None}
+                rows = await fetch_all(conn, self._sql["ask"], asked)
+                if stops:
+                    told, *_ = _sorted(rows, args["run_id"])
+                    action = args["multitask_strategy"]
+                    reason = f"{action} requested by a newer run on the thread"
+                    await self._claims.follow_unbegun(conn, told, action, reason)
+                if hint and not claim:
                     await self._jobs.defer(conn, HINT, thread_id=str(args["thread_id"]))
                 return rows
-
-    async def _tell(self, thread_id: UUID, told: Sequence[DictRow]) -> None:
-        """Let the workers and followers of runs that were told to stop know."""
-        for row in told:
-            if row["status"] == "running":
-                await self._events.cancel(row["run_id"])
-        if told:
-            await self._events.check(thread_id)
 
     def _admitted(self, graph_id: str, request: RunRequest) -> RunRequest:
         """The request as its graph's door lets it in: that is what is stored."""
@@ -264,6 +275,7 @@ class Runs:
         return replace(request, input=admit(request.input), command=admit(request.command))
 
 
+_STOPS = frozenset({"interrupt", "rollback"})
 _STALE = "FD001"
 _REFUSALS: Mapping[str, tuple[type[FrontdeskError], str]] = {
     "FD404": (NotFound, _MISSING),
@@ -288,6 +300,11 @@ def _sorted(rows: list[DictRow], run_id: UUID) -> tuple[list[DictRow], Run, Run 
     return rows[:at], run, claimed
 
 
+def key_of(caller: Caller, key: str) -> str:
+    """The key as it is kept: somebody of another tenant may have the same name."""
+    return dumps([caller.tenant, key]).decode()
+
+
 def _digest(thread_id: UUID | None, request: RunRequest) -> str:
     asked = {one.name: getattr(request, one.name) for one in fields(request) if one.compare}
     return hashlib.sha256(dumps([thread_id, asked])).hexdigest()
@@ -305,7 +322,7 @@ def _kwargs(
         "interrupt_before": request.interrupt_before,
         "interrupt_after": request.interrupt_after,
         "webhook": request.webhook,
-        "feedback_keys": None,
+        "feedback_keys": request.feedback_keys,
         "temporary": request.temporary,
         "subgraphs": request.stream_subgraphs,
         "resumable": request.stream_resumable,

@@ -16,6 +16,10 @@ from engine.telemetry import span
 _Run = Callable[..., Awaitable[Any]]
 
 
+class NodeExit(Exception):
+    """A node wanted to end the process, which is not its own."""
+
+
 class _Named:
     """A node's function, run in the scope of the node; where that is wanted, in a thread."""
 
@@ -35,6 +39,8 @@ class _Named:
                 if self._blocks and threaded.get() & {"*", name}:
                     return await in_thread(lambda: self._run(*args, **kwargs), name)
                 return await self._run(*args, **kwargs)
+        except (SystemExit, KeyboardInterrupt) as error:  # would end the event loop
+            raise NodeExit(f"{type(error).__name__}: {error}") from error
         finally:
             scope.reset(token)
             if metrics := metering.get():

@@ -118,10 +118,12 @@ async def test_a_dead_workers_run_is_taken_over_in_its_place(
 async def test_what_has_begun_goes_on_before_what_has_become_due(
     desk: Engine, me: Caller, worker: Claims, dying: Claims, thread_id: UUID
 ) -> None:
-    delayed = await ask(desk, me, thread_id, after_seconds=0.2)
+    delayed = await ask(desk, me, thread_id, after_seconds=60)
     begun = await ask(desk, me, thread_id)
     assert (await claimed(dying, thread_id)).run_id == begun.run_id
-    await asyncio.sleep(0.3)
+    async with desk.pool.connection() as conn:
+        due = "update frontdesk.runs set after = now() where run_id = %s"
+        await conn.execute(due, (delayed.run_id,))
     assert await worker.take_over(await worker.lost()) == [thread_id]
     run = await claimed(worker, thread_id)
     assert run.run_id == begun.run_id

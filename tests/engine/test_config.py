@@ -53,7 +53,6 @@ def test_both_at_once_are_refused_but_what_clients_always_send_is_not(
     [
         "thread_id",
         "run_id",
-        "user_id",
         "graph_id",
         "assistant_id",
         "checkpoint_ns",
@@ -108,3 +107,30 @@ def test_nodes_are_told_who_asks(assistant: Assistant) -> None:
     assert keys["langgraph_auth_user"]["trusted"] is False
     assert keys["langgraph_auth_user"]["tenant"] == "acme"
     assert (keys["thread_id"], keys["run_id"]) == (str(thread_id), str(run_id))
+    assert keys["user_id"] == "acme:public:1"
+
+
+@pytest.mark.parametrize("who", [{"trusted": True}, {"trusted": False, "user": {"identity": "a"}}])
+def test_back_ends_and_users_of_a_project_say_for_which_user_a_graph_works(
+    assistant: Assistant, who: dict[str, Any]
+) -> None:
+    asked = {"configurable": {"user_id": "u1"}}
+    merged, context = config.merge(assistant, asked, None)
+    assert merged["configurable"]["user_id"] == context["user_id"] == "u1"
+    caller = Caller("a", "acme", **who)
+    ids = uuid4(), uuid4()
+    keys = config.server_keys(caller, assistant, thread_id=ids[0], run_id=ids[1], request_id="r")
+    assert "user_id" not in keys
+    assert config.as_caller(caller, context) == context
+
+
+@pytest.mark.parametrize("where", ["configurable", "context"])
+def test_no_other_caller_says_for_which_user_a_graph_works(
+    assistant: Assistant, where: str
+) -> None:
+    said = {"user_id": "u1"}
+    asked = ({"configurable": said}, None) if where == "configurable" else (None, said)
+    _, context = config.merge(assistant, *asked)
+    browser = Caller("acme:public:1", "acme", trusted=False)
+    assert config.as_caller(browser, context) == {**context, "user_id": "acme:public:1"}
+    assert config.as_caller(browser, {"locale": "de"}) == {"locale": "de"}

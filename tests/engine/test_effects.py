@@ -61,6 +61,8 @@ async def test_an_effect_leaves_a_receipt_with_what_was_done(effects: Effects) -
     assert (receipt["text"], receipt["data"]) == ("Paid 1 to ann.", {"n": 1})
     assert await effects.receipts("t1") == [receipt]
     assert await effects.receipts("another thread") == []
+    assert await effects.receipts("t1", CALL.tenant) == [receipt]
+    assert await effects.receipts("t1", "another tenant") == []
 
 
 async def test_the_same_key_again_is_the_same_effect_in_whatever_run(effects: Effects) -> None:

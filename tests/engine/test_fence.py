@@ -22,6 +22,7 @@ from engine.errors import Conflict
 from engine.events import Events
 from engine.execution import Executor
 from engine.fence import Fence, fenced
+from engine.graphs import saver
 from engine.runs import RunRequest
 from engine.runtime import Engine, open_engine
 from engine.settings import Settings
@@ -240,7 +241,7 @@ async def test_a_claim_ends_the_writing_of_the_one_before_it(
     run = await rescuer.claim_on(thread_id)
     assert run is not None
     if kind == "redis":  # which learns of a claim when its owner reads
-        await desk.graphs.saver("gated").aget_tuple(fenced(address(thread_id), run.epoch))
+        await saver(desk.graphs.get("gated")).aget_tuple(fenced(address(thread_id), run.epoch))
     before = await stored(desk, thread_id)
     gate.open()
     await at_rest(paused)

@@ -1,13 +1,15 @@
 """Workers that die or are told to stop: real processes, real signals."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -16,6 +18,7 @@ from langgraph_sdk.client import LangGraphClient
 
 from engine.database import Pool
 from tests.fakes.graphs import STEPS_TABLE
+from tests.sse import live
 
 
 @contextmanager
@@ -108,7 +111,7 @@ async def test_a_run_survives_the_kill_of_its_worker(
         thread: Any = await mine.threads.create()
         tid = thread["thread_id"]
         asked: Any = {"stream_mode": ["updates"], "stream_resumable": True, "durability": "sync"}
-        run: Any = await mine.runs.create(tid, "record", input={"secs": 0.3}, **asked)
+        run: Any = await mine.runs.create(tid, "record", input={"secs": 0.6}, **asked)
         queued: Any = await mine.runs.create(tid, "work", input={"mode": "done"})
         await begun(steps, 2)
         first.kill()
@@ -124,6 +127,47 @@ async def test_a_run_survives_the_kill_of_its_worker(
         await other.runs.join(tid, queued["run_id"])
         statuses = [one["status"] for one in await other.runs.list(tid)]
         assert statuses == ["success", "success"]
+
+
+async def heard(url: str, since: int) -> AsyncGenerator[dict[str, Any]]:
+    """A thread's protocol events, for as long as the server lives."""
+    body = {"channels": ["lifecycle", "updates"], "since": since}
+    async with (
+        httpx.AsyncClient(timeout=30) as client,
+        client.stream("POST", f"{url}/stream/events", json=body) as response,
+    ):
+        with suppress(httpx.TransportError):
+            async for event in live(response):
+                yield json.loads(event["data"])
+
+
+async def test_an_event_stream_goes_on_elsewhere_when_its_server_is_killed(
+    database_url: str, redis_url: str, ports: tuple[int, int], steps: Pool
+) -> None:
+    async with two_processes(database_url, redis_url, ports) as (first, _, _):
+        tid = uuid4()
+        here, there = (f"http://127.0.0.1:{port}/threads/{tid}" for port in ports)
+        params = {"assistant_id": "record", "input": {"secs": 0.6}}
+        start = {"id": 1, "method": "run.start", "params": params}
+        async with httpx.AsyncClient() as client:
+            reply = (await client.post(f"{here}/commands", json=start)).json()
+        events: list[dict[str, Any]] = []
+        async for event in heard(here, 0):
+            events.append(event)
+            if event["params"].get("node") == "step1":
+                await begun(steps, 2)
+                await asyncio.sleep(0.2)  # what was told has been stored
+                first.kill()
+        async with asyncio.timeout(30), aclosing(heard(there, events[-1]["seq"])) as rest:
+            async for event in rest:
+                events.append(event)
+                if event["method"] == "lifecycle":
+                    break
+    nodes = [event["params"]["node"] for event in events if event["method"] == "updates"]
+    assert nodes == [f"step{number}" for number in range(5)]
+    assert len({event["event_id"] for event in events}) == len(events)
+    assert [event["seq"] for event in events] == sorted(event["seq"] for event in events)
+    assert events[-1]["event_id"] == f"synth:{reply['result']['run_id']}:lc||completed"
 
 
 @pytest.mark.parametrize("kind", ["tiered", "redis"])
