@@ -9,6 +9,7 @@ Position = tuple[int, int]
 """Epoch and number: where an event stands among all events of its thread."""
 
 START: Position = (0, 0)
+_MOST = 2**63  # more does not fit into the ids of Redis, whose error would look like its absence
 
 Read = Callable[[Position], Awaitable[tuple[Sequence["Event"], bool]]]
 """Some of what there is after a position, and whether there may be more."""
@@ -31,7 +32,10 @@ class Event:
 def parse_position(text: str) -> Position | None:
     """The position that an event id names, or None when it is not one."""
     epoch, _, seq = text.partition("-")
-    return (int(epoch), int(seq)) if epoch.isdecimal() and seq.isdecimal() else None
+    if not (epoch.isdecimal() and seq.isdecimal() and len(text) < 2 * len(str(_MOST))):
+        return None
+    position = int(epoch), int(seq)
+    return position if max(position) < _MOST else None
 
 
 def behind_epoch(epoch: int) -> Position:
@@ -76,7 +80,7 @@ class Follower:
 
     async def next(self, seconds: float) -> Sequence[Event]:
         """The next events; none after that many seconds, or when a run's row may have changed."""
-        inbox = self._inbox
+        inbox, until = self._inbox, asyncio.get_running_loop().time() + seconds
         while True:
             if inbox.behind:
                 inbox.behind = False
@@ -91,7 +95,7 @@ class Follower:
                 return ()
             inbox.wake.clear()
             try:
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout_at(until):  # however often it is woken for nothing
                     await inbox.wake.wait()
             except TimeoutError:
                 return ()

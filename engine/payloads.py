@@ -7,13 +7,16 @@ from langchain_core.messages import AIMessageChunk, BaseMessage, message_chunk_t
 
 Json = dict[str, Any]
 
+_STATE = frozenset({"values", "tasks"})
 _POINTER = ("checkpoint_id", "thread_id", "checkpoint_ns", "checkpoint_map")
+_HIDDEN = ("__", "langgraph_auth_", "user_id")
 
 
-def shape(mode: str, data: Any) -> Any:
-    """The payload of one event of `mode`."""
+def shape(mode: str, data: Any, *, brief: bool = False) -> Any:
+    """The payload of one event of `mode`; a `brief` checkpoint is told without its state."""
     if mode == "checkpoints":
-        return _checkpoint(data)
+        told = _checkpoint(data)
+        return {k: v for k, v in told.items() if k not in _STATE} if brief else told
     if mode == "debug" and data["type"] == "checkpoint":
         return {**data, "payload": _debugged(_checkpoint(data["payload"]))}
     return data
@@ -50,23 +53,33 @@ def _checkpoint(payload: Json) -> Json:
 
 def _debugged(payload: Json) -> Json:
     """With the pointers that clients of the debug mode navigate by."""
-    tasks = [
-        {**task, "checkpoint": task["state"]["configurable"], "state": None}
-        if isinstance(task.get("state"), dict)
-        else task
-        for task in payload["tasks"]
-    ]
-    parent = payload["parent_config"]
+    tasks = [_led(task) for task in payload["tasks"]]
     return {
         **payload,
-        "checkpoint": payload["config"]["configurable"],
-        "parent_checkpoint": parent and parent["configurable"],
+        "checkpoint": _pointer(payload["config"]),
+        "parent_checkpoint": _pointer(payload["parent_config"]),
         "tasks": tasks,
     }
 
 
+def _led(task: Json) -> Json:
+    """A task that is a subgraph leads to the subgraph's checkpoints."""
+    if not isinstance(task.get("state"), dict):
+        return task
+    own = {key: value for key, value in task.items() if key != "state"}
+    return {**own, "checkpoint": task["state"]["configurable"]}
+
+
 def _config(config: Json | None) -> Json | None:
+    """With what configures the run, but not who asked, nor what LangGraph keeps there itself."""
+    if not config:
+        return None
+    found = config["configurable"].items()
+    return {"configurable": {key: value for key, value in found if not key.startswith(_HIDDEN)}}
+
+
+def _pointer(config: Json | None) -> Json | None:
     if not config:
         return None
     found = config["configurable"]
-    return {"configurable": {key: found[key] for key in _POINTER if key in found}}
+    return {key: found[key] for key in _POINTER if key in found}
