@@ -31,7 +31,8 @@ class Follower:
     `handler` is called with `key`, `run_id`, `thread_id`, `graph_id`, `status`, `tenant`,
     `started_at` and `ended_at` (ISO 8601), and with what `carry` adds. `delay` is in seconds. With
     `merge`, a thread's runs that end during the delay make one job, told of the first: such a
-    handler reads how things are now.
+    handler reads how things are now. With `unbegun` it also hears of runs that were told to stop
+    before they began.
     """
 
     handler: Handler
@@ -39,6 +40,7 @@ class Follower:
     carry: Carry = _nothing
     delay: float = 0.0
     merge: bool = False
+    unbegun: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Outbox:
             }
             for name, follower in self.followers.items()
             if follower.graphs is None or run.graph_id in follower.graphs
+            if ending.begun or follower.unbegun
             if (carried := follower.carry(run, ending)) is not None
         ]
 
