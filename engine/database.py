@@ -7,17 +7,17 @@ from importlib.resources import files
 from typing import Any, Self
 
 from opentelemetry.trace import SpanKind
-from psycopg import AsyncConnection, AsyncCursor, OperationalError
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.abc import Params
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from checkpoints.pooling import make_pool
 from engine.telemetry import span
 
 Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
 
-_PATIENCE = 10.0  # seconds to wait for a connection
 _LOCK = 7_300_417  # one advisory lock for all migrations, so that processes starting together queue
 
 
@@ -46,35 +46,13 @@ async def open_pool(dsn: str, *, size: int = 10) -> AsyncIterator[Pool]:
     Prepared statements stay off, so that PgBouncer in transaction mode can stand in between.
     """
 
-    async def check(conn: Connection) -> None:
-        """Notice that the server has hung up, without asking it; then drop all that are like it."""
-        try:
-            for _ in range(2):  # its last words, and the end
-                conn.pgconn.consume_input()
-        except OperationalError:
-            await pool.check()
-            raise
-
     kwargs: dict[str, Any] = {
         "autocommit": True,
         "row_factory": dict_row,
         "cursor_factory": Cursor,
         "prepare_threshold": None,
     }
-    pool: Pool = AsyncConnectionPool(
-        dsn,
-        min_size=1,
-        max_size=size,
-        kwargs=kwargs,
-        open=False,
-        connection_class=Connection,
-        check=check,
-        timeout=_PATIENCE,
-        # Its pauses between attempts double: better begin anew than find out late.
-        reconnect_timeout=1.0,
-        reconnect_failed=lambda pool: pool.check(),
-    )
-    async with pool:
+    async with make_pool(dsn, size=size, kwargs=kwargs, connection_class=Connection) as pool:
         yield pool
 
 

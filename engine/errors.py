@@ -12,6 +12,10 @@ class ConfigError(FrontdeskError):
     """The configuration does not allow a start."""
 
 
+class Unbuildable(FrontdeskError):
+    """The project's code could not build the graph."""
+
+
 class BadRequest(FrontdeskError):
     """The request makes no sense as it is."""
 
@@ -21,7 +25,7 @@ class Invalid(FrontdeskError):
 
 
 class Unauthorized(FrontdeskError):
-    """A valid API key is needed: send it as `x-api-key` or as `Authorization: Bearer`."""
+    """A valid API key or token is needed: as `x-api-key` or as `Authorization: Bearer`."""
 
 
 class Forbidden(FrontdeskError):
@@ -54,6 +58,10 @@ class Unavailable(FrontdeskError):
     def __init__(self, detail: str | None = None, *, retry_after: float = 1.0) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+
+
+class Interrupted(Unavailable):
+    """The model's answer broke off after it had begun: what was streamed of it is void."""
 
 
 class Refused(FrontdeskError):

@@ -19,6 +19,7 @@ from procrastinate.exceptions import JobAborted
 from procrastinate.jobs import Job
 from psycopg import OperationalError
 
+from checkpoints.background import beside
 from engine.database import Connection, Pool, fetch_all, statements
 from engine.errors import Permanent
 
@@ -131,12 +132,14 @@ class Jobs:
     @asynccontextmanager
     async def work(self, *, hints: int, background: int) -> AsyncIterator[None]:
         """Do jobs while the block is open: so many at a time, 0 for none."""
+        patience = self._pace.stop + 1
         async with AsyncExitStack() as stack:
             for queue, concurrency in ((_RUNS, hints), (BACKGROUND, background)):
                 if concurrency:
                     work = self._work_for_ever(queue, concurrency)
-                    await stack.enter_async_context(_running(work))
-            await stack.enter_async_context(_running(self._sweep_for_ever()))
+                    await stack.enter_async_context(beside(work, queue, patience=patience))
+            sweep = beside(self._sweep_for_ever(), "the sweep of jobs", patience=patience)
+            await stack.enter_async_context(sweep)
             yield
 
     def _queue(self, name: str) -> str:
@@ -176,16 +179,6 @@ class Jobs:
     async def _execute(self, name: str, **args: Any) -> None:
         async with self._pool.connection() as conn:
             await conn.execute(self._sql[name], args)
-
-
-@asynccontextmanager
-async def _running(work: Any) -> AsyncIterator[None]:
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
 
 
 @asynccontextmanager

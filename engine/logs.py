@@ -7,7 +7,6 @@ unless the level is DEBUG.
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
 from traceback import walk_tb
 from typing import Any
@@ -20,6 +19,7 @@ from engine.telemetry import ids
 
 OURS = ("server", "graphs", "nodes", "tools", "engine", "checkpoints")
 
+_WHOSE = ("graph", "run_id", "thread_id", "tenant", "node")  # not who asked: users have names
 _MORE = ("graph", "node", "run_id", "thread_id", "tenant", "seconds")  # what `extra` may hold
 _MOST_CAUSES = 10
 
@@ -78,7 +78,8 @@ class Format(logging.Formatter):
 def _facts(record: logging.LogRecord) -> dict[str, Any]:
     """Whose record it is, as far as that is known."""
     where = scope.get()
-    facts = {**(asdict(where) if where else {}), **ids()}
+    named = {name: getattr(where, name) for name in _WHOSE} if where else {}
+    facts = {**named, **ids()}
     facts |= {name: vars(record)[name] for name in _MORE if name in vars(record)}
     return {name: value for name, value in facts.items() if value != ""}
 

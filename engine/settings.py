@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from engine.errors import ConfigError
 
 Role = Literal["all", "api", "worker"]
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 CheckpointerKind = Literal["tiered", "postgres", "redis"]
 
 
@@ -62,6 +63,19 @@ class Settings(BaseSettings):
     checkpoint_idle_strategy: Literal["delete", "keep_latest"] = Field(
         "delete", description="What then goes: all of a thread, or all but its latest checkpoint."
     )
+    thread_ttl_minutes: float | None = Field(
+        None,
+        gt=0,
+        le=50_000_000,
+        description="So long after its last change a thread expires, unless it says otherwise; "
+        "empty keeps threads.",
+    )
+    thread_ttl_strategy: Literal["delete", "keep_latest"] = Field(
+        "delete", description="What then goes: the thread, or all but its latest checkpoint."
+    )
+    thread_sweep_minutes: float = Field(
+        5.0, gt=0, description="So often expired threads are looked for."
+    )
     checkpoint_keys: SecretStr = Field(
         SecretStr(""),
         description="Comma-separated `id:key`, a key being 32 bytes in base64: checkpoints are "
@@ -71,6 +85,26 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="Comma-separated `tenant:trusted:secret` or `tenant:public:secret`. "
         "A trusted key may name the customer; a public one may not.",
+    )
+    jwt_issuer: str | None = Field(
+        None,
+        description="Issuer (OpenID Connect) whose tokens let end users in; empty takes no tokens.",
+    )
+    jwt_audience: str | None = Field(
+        None, description="Audience that a token must name; needed with an issuer."
+    )
+    jwt_jwks_url: str | None = Field(
+        None, description="Where the issuer's keys are; empty asks the issuer."
+    )
+    jwt_leeway_seconds: float = Field(
+        30.0, ge=0, description="How far the issuer's clock may be from ours."
+    )
+    jwt_tenant: str = Field(
+        "default", min_length=1, description="Tenant of the issuer's users, where no claim says it."
+    )
+    jwt_tenant_claim: str = Field("", description="Claim that names the tenant; empty for none.")
+    jwt_customer_claim: str = Field(
+        "", description="Claim that fixes the customer for whom a token speaks; empty for none."
     )
     small_model: str = Field(
         "local:intent", description="Classifies: `local:intent` or `openai:NAME`."
@@ -104,6 +138,9 @@ class Settings(BaseSettings):
         0.7, ge=0, le=1, description="Weight of meaning against words when passages are ranked."
     )
     slots: int = Field(64, ge=1, description="Runs one process executes at a time.")
+    run_seconds: float | None = Field(
+        None, gt=0, description="A run that takes longer ends as `timeout`; empty lets it."
+    )
     tenant_runs: int | None = Field(
         None, ge=1, description="Runs of one tenant at work at a time, in all processes."
     )
@@ -129,7 +166,9 @@ class Settings(BaseSettings):
         2.0, gt=0, description="Pause before its second attempt; each next is 4 times as long."
     )
     webhook_secret: SecretStr = Field(
-        SecretStr(""), description="Webhooks are signed with it (HMAC-SHA256); empty signs nothing."
+        SecretStr(""),
+        description="Comma-separated `id:secret`: webhooks are signed with each (HMAC-SHA256), "
+        "so that keys can be exchanged; empty signs nothing.",
     )
     webhook_private: bool = Field(
         default=False, description="Deliver webhooks to private and loopback addresses too."
@@ -171,6 +210,9 @@ class Settings(BaseSettings):
         description="Full URL for metrics, instead of the collector's.",
     )
     rate_limit: int = Field(600, ge=1, description="Requests a minute for each API key.")
+    max_streams: int = Field(
+        2_000, ge=1, description="Streams and waits one caller may hold open in one process."
+    )
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="Largest request body.")
     max_message_chars: int = Field(8_000, ge=100, description="Longest customer message.")
     demo: bool = Field(
@@ -184,8 +226,13 @@ class Settings(BaseSettings):
         "openai_base_url",
         "checkpointer",
         "checkpoint_idle_seconds",
+        "thread_ttl_minutes",
+        "run_seconds",
         "tenant_runs",
         "tenant_max_waiting",
+        "jwt_issuer",
+        "jwt_audience",
+        "jwt_jwks_url",
         "otlp_endpoint",
         "otlp_traces_endpoint",
         "otlp_metrics_endpoint",
@@ -201,25 +248,16 @@ class Settings(BaseSettings):
 
     def check(self) -> None:
         """Raise `ConfigError` naming every variable that production needs and does not have."""
+        if self.jwt_issuer and not self.jwt_audience:
+            raise ConfigError(
+                "FRONTDESK_JWT_ISSUER needs FRONTDESK_JWT_AUDIENCE: tokens that the issuer made "
+                "for others must not open anything here."
+            )
         if not self.production:
-            if not self.api_keys.get_secret_value() and self.host not in {
-                "127.0.0.1",
-                "::1",
-                "localhost",
-            }:
-                raise ConfigError(
-                    f"HOST={self.host} would be open to the network: set FRONTDESK_API_KEYS, "
-                    "or listen on 127.0.0.1."
-                )
             return
         missing = [
             f"{name} ({why})"
             for name, why, unsafe in (
-                (
-                    "FRONTDESK_API_KEYS",
-                    "tenant:trusted:secret",
-                    not self.api_keys.get_secret_value(),
-                ),
                 ("DATABASE_URL", "your PostgreSQL with pgvector", self.database_url is None),
                 ("REDIS_URL", "your Redis or Valkey", self.redis_url is None),
                 ("FRONTDESK_DEMO=false", "no invented customers in production", self.demo),

@@ -2,20 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 from uuid import UUID
 
 from engine.caller import Caller
 from engine.claims import Run
-from engine.errors import NotFound, Unavailable
+from engine.errors import Invalid, NotFound, Unavailable
 from engine.events import Events
 from engine.following import Event, Follower, Position, behind_epoch, parse_position
 from engine.patience import AWAY
 from engine.runs import Runs
-from engine.serialise import dumps
+from engine.serialise import dumps, loads
 from engine.threads import Threads
 
 BEAT_SECONDS = 4.5
 _LAST_WORDS_SECONDS = 0.08  # what a run that was told to stop may still say
+_STARTS = frozenset({"-1", "-", "0", "0-0"})
 _AFTER_ALL = 2**53  # a number behind that of every event of its epoch
 
 Batches = AsyncIterator[Sequence[Event]]
@@ -28,7 +30,11 @@ class Watch:
     A stream ends with the run's `end`; without one when the process stops, or when the run is gone.
     """
 
-    def __init__(self, runs: Runs, threads: Threads, events: Events) -> None:
+    def __init__(
+        self, runs: Runs, threads: Threads, events: Events, beat_seconds: float = BEAT_SECONDS
+    ) -> None:
+        """`beat_seconds`: after so long without events an empty batch is told."""
+        self._beat = beat_seconds
         self._runs = runs
         self._threads = threads
         self._events = events
@@ -48,30 +54,70 @@ class Watch:
                 yield events
 
     async def rejoin(self, caller: Caller, run: Run, last_event_id: str | None) -> Batches:
-        """Events after the last one seen. Only resumable runs are replayed; `-1` is the start."""
-        if last_event_id is None or not run.kwargs["resumable"]:
+        """Events after the last one seen, live ones only after one that is none.
+
+        Only resumable runs are replayed; `-1` is the start.
+        """
+        position = parse_position(last_event_id or "")
+        if not run.kwargs["resumable"]:
             source = self.from_now(caller, run)
-        elif last_event_id == "-1":
+        elif last_event_id in _STARTS:
             source = self.from_start(caller, run)
-        elif position := parse_position(last_event_id):
+        elif position:
             source = self._follow(caller, run, position)
         else:
-            return
+            source = self.from_now(caller, run)
         async for events in source:
             yield events
+
+    async def thread(self, caller: Caller, thread_id: UUID, cursor: str | None) -> Batches:
+        """The events of all runs of a thread, for ever: after `cursor`, or from now on.
+
+        Of a thread that the caller does not have, or not yet, nothing is told. Raises `Invalid` at
+        once for a cursor that is none.
+        """
+        position = await self._position(thread_id, cursor)
+        return self._all(caller, thread_id, position)
+
+    async def _position(self, thread_id: UUID, cursor: str | None) -> Position:
+        if cursor is None:
+            return await self._events.last(thread_id)
+        if cursor == "-" or cursor.isdecimal():
+            cursor = f"{cursor if cursor.isdecimal() else 0}-0"
+        if position := parse_position(cursor):
+            return position
+        raise Invalid("Invalid last-event-id: must be a valid Redis stream ID")
+
+    async def _all(self, caller: Caller, thread_id: UUID, position: Position) -> Batches:
+        clock, seen, until = asyncio.get_running_loop().time, False, 0.0
+        async with self._events.follow(thread_id, position) as follower:
+            while not follower.closed:
+                events = await follower.next(self._beat)
+                if events and not (seen and clock() < until):
+                    seen = await self._sees(caller, thread_id, before=seen)
+                    until = clock() + self._beat
+                yield events if seen else ()
+
+    async def _sees(self, caller: Caller, thread_id: UUID, *, before: bool) -> bool:
+        """While nobody can tell, it is as it was before."""
+        try:
+            return await self._threads.exists(caller, thread_id)
+        except AWAY:
+            return before
 
     async def output(self, caller: Caller, batches: Batches, run: Run) -> AsyncIterator[bytes]:
         """JSON of the run's last values, or of the error it ended with; before it blank lines.
 
         Raises `Unavailable` when this process stops before the run does.
         """
-        values, ended = None, False
+        values, waiting, ended = None, list[Any](), False
         async for events in batches:
             if not events:
                 yield b"\n"
             for event in events:
                 if event.name == "values":
                     values = event.data
+                    waiting += _interrupts(values)
                 elif event.name == "error":
                     yield b'{"__error__":' + event.data + b"}"
                     return
@@ -79,6 +125,8 @@ class Watch:
         now = None if ended else await self._look(caller, run)
         if now and not now.over:
             raise Unavailable("This process stops: join the run again.")
+        if values and waiting:  # parallel ones are told one by one, and not with the last values
+            values = dumps({**loads(values), "__interrupt__": waiting})
         yield values or await self.result(caller, run.thread_id, run.run_id)
 
     async def result(self, caller: Caller, thread_id: UUID, run_id: UUID) -> bytes:
@@ -96,21 +144,26 @@ class Watch:
         return dumps(thread.values or {})
 
     async def _follow(self, caller: Caller, run: Run, position: Position) -> Batches:
+        clock = asyncio.get_running_loop().time
         async with self._events.follow(run.thread_id, position) as follower:
+            due = clock() + self._beat
             while not follower.closed:
-                events = await follower.next(BEAT_SECONDS)
+                events = await follower.next(max(0.0, due - clock()))
                 mine = [event for event in events if event.run_id == run.run_id]
                 if mine:
                     yield mine
                     if mine[-1].name == "end":
                         return
-                elif not events:
+                elif events and clock() < due:  # another run of the thread is at work
+                    continue
+                else:
                     now = await self._look(caller, run)
                     if now is None or now.over or now.cancel:
                         async for last in self._rest(follower, run, now):
                             yield last
                         return
                     yield ()
+                due = clock() + self._beat
 
     async def _rest(self, follower: Follower, run: Run, now: Run | None) -> Batches:
         """What a run that is over has said; where its end was lost, how it ended.
@@ -147,6 +200,14 @@ class Watch:
             return None
         except AWAY:
             return run  # nobody knows: it is looked for again
+
+
+def _interrupts(values: bytes) -> list[Any]:
+    """What these values say is waited for."""
+    if b'"__interrupt__"' not in values:
+        return []
+    state = loads(values)
+    return list(state.get("__interrupt__", ())) if isinstance(state, dict) else []
 
 
 def _told(run: Run) -> list[Event]:

@@ -15,10 +15,13 @@ from tools import Context, Run
 
 @dataclass(frozen=True)
 class Caller:
-    """The tenant, whether the caller may name the customer, and what it may read."""
+    """The tenant, the customer that the credential names, or whether it may name any; what it may
+    read.
+    """
 
     tenant: str
     trusted: bool
+    customer_id: str | None
     permissions: frozenset[str]
 
 
@@ -30,8 +33,10 @@ def caller(config: RunnableConfig, settings: Settings) -> Caller:
     """
     user = config.get("configurable", {}).get("langgraph_auth_user")
     if isinstance(user, dict) and "tenant" in user:
-        return Caller(user["tenant"], bool(user["trusted"]), frozenset(user["permissions"]))
-    return Caller("default", not settings.production, frozenset())
+        named = user.get("customer_id")
+        permissions = frozenset(user["permissions"])
+        return Caller(user["tenant"], bool(user["trusted"]), named, permissions)
+    return Caller("default", not settings.production, None, frozenset())
 
 
 def context_of(runtime: Runtime[Context]) -> Context:
@@ -46,7 +51,7 @@ async def identity(resources: Resources, config: RunnableConfig, context: Contex
     Raises `Refused` when the credential names another customer than the bound one.
     """
     who = caller(config, resources.settings)
-    named = context.customer_id if who.trusted else None
+    named = context.customer_id if who.trusted and not who.customer_id else who.customer_id
     bound = await resources.identities.of(who.tenant, thread_id(config), named)
     return Identity(customer_id=bound.customer_id, level=bound.level)
 

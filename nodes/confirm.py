@@ -80,7 +80,8 @@ async def _execute(
 ) -> tuple[AnyMessage, Receipt | None]:
     """Do it if it still does what the customer agreed to; a receipt in the ledger answers first."""
     call = ToolCall(name=proposal["tool"], args=proposal["args"], id=proposal["call_id"])
-    known = {receipt["key"] for receipt in await resources.toolbox.receipts(run.thread_id)}
+    done = await resources.toolbox.receipts(run.thread_id, run.tenant)
+    known = {receipt["key"] for receipt in done}
     if run.idempotency_key not in known:
         try:
             preview = await resources.toolbox.preview(call, run)

@@ -18,7 +18,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.message import push_message
 from langgraph.runtime import Runtime
 
-from engine.models.chat import Interrupted
+from engine.errors import Interrupted
 from nodes.layers import FAST, NO_ANSWER, Ground, object_to
 from nodes.prompt import compose, instructions, this_turn
 from nodes.resources import Provider, Resources

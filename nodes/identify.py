@@ -7,7 +7,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
 from engine.errors import Refused
-from nodes.caller import context_of, identity, thread_id
+from nodes.caller import caller, context_of, identity, thread_id
 from nodes.resources import Provider
 from nodes.state import State, Update
 from tools import Context
@@ -38,7 +38,8 @@ class Identify:
             known = await identity(resources, config, context_of(runtime))
         except Refused:
             return {"refusal": "other_customer", "pending": []}
-        effects = await resources.toolbox.receipts(thread_id(config))
+        tenant = caller(config, resources.settings).tenant
+        effects = await resources.toolbox.receipts(thread_id(config), tenant)
         update: Update = {"identity": known, "effects": effects}
         if state.pending:
             answer = decision(state.messages[-1].text)

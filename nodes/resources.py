@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from httpx import AsyncClient
-from openai import DefaultAsyncHttpxClient
 
 from engine.database import Pool, migrate, open_pool
 from engine.embedded import open_servers
 from engine.knowledge import Knowledge, open_knowledge
-from engine.models.chat import Chat, open_chat
+from engine.models.chat import Chat, open_chat, open_client
 from engine.models.encoder import Encoder, open_encoder
 from engine.settings import Settings
 from nodes.intents import Intents, open_intents
@@ -57,8 +56,7 @@ async def open_resources(
     local = settings.small_model.startswith("local:")
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(AsyncClient())
-        # A client of our own: the one that langchain-openai shares belongs to no event loop.
-        hosted = await stack.enter_async_context(DefaultAsyncHttpxClient())
+        hosted = await stack.enter_async_context(open_client(settings))
         encoder = await open_encoder(settings.embedding_model, settings, http_client=hosted)
         knowledge = await stack.enter_async_context(
             open_knowledge(database_url, pool, encoder, dense_weight=settings.dense_weight)

@@ -2,13 +2,13 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-import psycopg
 import pytest
 import redis.asyncio
 from hypothesis import settings as hypothesis_settings
@@ -19,6 +19,7 @@ from engine.embedded.postgres import Postgres
 from engine.embedded.redis import Redis, find_program
 from engine.embedded.shared import Server, SharedServer
 from engine.settings import Settings
+from tests.databases import database
 
 hypothesis_settings.register_profile("untimed", deadline=None)  # machines differ
 hypothesis_settings.load_profile("untimed")
@@ -110,11 +111,8 @@ def _numbers() -> Iterator[int]:
 @pytest.fixture
 async def database_url(postgres_dsn: str, _numbers: Iterator[int]) -> AsyncIterator[str]:
     """An empty database with the vector extension, for this test alone."""
-    name = f"test_{next(_numbers)}"
-    async with await psycopg.AsyncConnection.connect(postgres_dsn, autocommit=True) as admin:
-        await admin.execute(f"create database {name} template frontdesk")
-        yield postgres_dsn.replace("/postgres?", f"/{name}?")
-        await admin.execute(f"drop database {name} with (force)")
+    async with database(postgres_dsn, f"test_{next(_numbers)}") as url:
+        yield url
 
 
 @pytest.fixture
@@ -162,3 +160,16 @@ def settings(database_url: str, _emptied_redis: str | None, tmp_path: Path) -> S
     return Settings(
         _env_file=None, database_url=database_url, redis_url=_emptied_redis, data=tmp_path / "data"
     )
+
+
+@pytest.fixture
+def imports_as_before(tmp_path: Path) -> Iterator[None]:
+    """For tests that import a project in `tmp_path`: it is forgotten, what it hid is back."""
+    path, finders, modules = list(sys.path), list(sys.meta_path), dict(sys.modules)
+    yield
+    sys.path[:], sys.meta_path[:] = path, finders
+    for name, module in list(sys.modules.items()):
+        places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+        if any(str(place).startswith(str(tmp_path)) for place in places):
+            del sys.modules[name]
+    sys.modules.update(modules)

@@ -135,9 +135,9 @@ class Toolbox:
             return Outcome(error=str(error))
         return Outcome(result)
 
-    async def receipts(self, thread_id: str) -> list[Receipt]:
-        """Every write that was committed on a thread, oldest first."""
-        return await self._effects.receipts(thread_id)
+    async def receipts(self, thread_id: str, tenant: str | None = None) -> list[Receipt]:
+        """Every write that was committed on a thread, oldest first; by one tenant, or by any."""
+        return await self._effects.receipts(thread_id, tenant)
 
     @cached_property
     def _arguments(self) -> dict[str, type[BaseModel]]:

@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-import fakeredis
 from redis import DriverInfo
 from redis import __version__ as redis_version
 from redis.asyncio import BlockingConnectionPool
@@ -107,6 +106,8 @@ def _connected(url: str) -> RedisClient:
 
 
 def _stand_in() -> RedisClient:
+    import fakeredis  # noqa: PLC0415 - only where no Redis is installed
+
     fakeredis.FakeRedis().ping()  # reads its table of commands from disk, once for the process
     return fakeredis.FakeAsyncRedis()
 

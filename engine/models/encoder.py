@@ -10,7 +10,6 @@ from langchain_core.embeddings import Embeddings
 from engine.errors import ConfigError
 from engine.models.batching import BatchingEncoder
 from engine.models.minilm import DIMENSIONS, Array, load_minilm
-from engine.models.openai_encoder import open_openai
 from engine.models.weights import find_weights
 from engine.settings import Settings
 
@@ -59,6 +58,8 @@ async def open_encoder(name: str, settings: Settings, *, http_client: Any = None
     """
     provider, _, model = name.partition(":")
     if provider == "openai" and model:
+        from engine.models.openai_encoder import open_openai  # noqa: PLC0415 - half a second
+
         return await open_openai(model, settings, http_client)
     if name == "local:minilm":
         folder = await asyncio.to_thread(find_weights)

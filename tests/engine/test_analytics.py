@@ -13,8 +13,8 @@ from engine.runs import RunRequest
 from engine.runtime import Engine, open_engine
 from engine.settings import Settings
 from engine.snapshots import Settled
-from tests.engine.test_jobs import until
 from tests.fakes.graphs import GRAPHS
+from tests.waiting import until
 
 
 @pytest.fixture

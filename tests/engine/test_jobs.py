@@ -2,7 +2,6 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from engine.database import Pool, fetch_all
 from engine.errors import Permanent
 from engine.jobs import DeadLetter, Jobs, Pace, open_jobs
+from tests.waiting import until
 
 
 async def test_a_job_exists_if_its_transaction_commits(pool: Pool, database_url: str) -> None:
@@ -43,13 +43,6 @@ async def test_two_processes_may_open_the_same_database_at_once(
 QUICK = Pace(attempts=3, first=0.05, silent=1.5, poll=0.1)
 
 
-async def until(condition: Callable[[], Awaitable[Any]]) -> Any:
-    async with asyncio.timeout(30):
-        while not (found := await condition()):
-            await asyncio.sleep(0.05)
-    return found
-
-
 async def count(pool: Pool) -> int:
     async with pool.connection() as conn:
         [row] = await fetch_all(conn, "select count(*) from procrastinate_jobs", {})
@@ -74,7 +67,7 @@ async def test_a_job_that_fails_in_passing_is_tried_again_and_leaves_nothing(
     async with open_jobs(migrated, database_url, {"work": work}, QUICK) as jobs:
         await deferred(migrated, jobs, "work", key="k")
         async with jobs.work(hints=0, background=1):
-            await until(lambda: _true(len(tries) == 3))
+            await until(lambda: len(tries) == 3)
             await until(lambda: _zero(migrated))
         assert await jobs.dead() == []
     assert tries == ["k", "k", "k"]
@@ -102,7 +95,7 @@ async def test_what_failed_for_good_is_a_dead_letter_until_it_is_replayed(
             assert first.at is not None
             broken = False
             assert await jobs.replay([second.id]) == [second.id]
-            await until(lambda: _true(tries[-1] == "k2" and len(tries) == 2 * attempts + 1))
+            await until(lambda: tries[-1] == "k2" and len(tries) == 2 * attempts + 1)
             assert [letter.key for letter in await jobs.dead()] == ["k1"]
             assert await jobs.replay() == [first.id]
             await until(lambda: _zero(migrated))
@@ -204,7 +197,7 @@ async def test_a_worker_that_lost_the_database_goes_on_when_it_is_back(
         jobs.work(hints=1, background=1),
     ):
         await deferred(migrated, jobs, "work", key="before")
-        await until(lambda: _true(done == ["before"]))
+        await until(lambda: done == ["before"])
         async with migrated.connection() as conn:
             await conn.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity "
@@ -212,7 +205,7 @@ async def test_a_worker_that_lost_the_database_goes_on_when_it_is_back(
             )
             async with conn.transaction():
                 await jobs.defer(conn, "work", key="after")
-        await until(lambda: _true("after" in done))
+        await until(lambda: "after" in done)
 
 
 async def test_a_job_that_a_stop_cuts_off_is_left_for_another_worker(
@@ -232,10 +225,6 @@ async def test_a_job_that_a_stop_cuts_off_is_left_for_another_worker(
         async with migrated.connection() as conn:
             rows = await fetch_all(conn, "select status from procrastinate_jobs", {})
     assert [row["status"] for row in rows] == ["todo"]
-
-
-async def _true(value: bool) -> bool:
-    return value
 
 
 async def _zero(pool: Pool) -> bool:

@@ -63,7 +63,8 @@ async def test_what_asyncio_says_of_a_lost_exception_does_not_quote_it() -> None
 
 def test_a_record_within_a_run_says_whose_it_is() -> None:
     logger, stream = logged(Format(json=True, verbose=False))
-    token = scope.set(Scope("support", "run-1", "thread-1", "acme", "retrieve"))
+    user = {"identity": "ann@example.com"}  # who is not to be in a log
+    token = scope.set(Scope("support", "run-1", "thread-1", "acme", "retrieve", user))
     logger.warning("slow: %s", 3, extra={"seconds": 0.5, "text": SAID})
     scope.reset(token)
     logger.warning("outside")

@@ -1,8 +1,9 @@
 import asyncio
 import inspect
 import logging
+import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from engine.runtime import Engine, open_engine
 from engine.scope import Scope, scope
 from engine.settings import Settings
 from tests.fakes.graphs import Work
+from tests.waiting import until
 
 BLOCKED = "engine.loopwatch"
 HERE = inspect.getsourcefile(lambda: None)
@@ -56,13 +58,6 @@ def blocking() -> StateGraph[Any, Any, Any, Any]:
     return graph
 
 
-async def until(condition: Callable[[], Any]) -> Any:
-    async with asyncio.timeout(20):
-        while not (found := condition()):
-            await asyncio.sleep(0.02)
-    return found
-
-
 def told(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     return [record for record in caplog.records if record.name == BLOCKED]
 
@@ -75,19 +70,30 @@ async def test_a_node_that_blocks_the_loop_is_named_once_with_its_run(
     settings: Settings, servers: Servers, migrated: Pool, me: Caller,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
+    runs: dict[str, str] = {}
     async with open_engine(settings, servers, migrated, {"sample": blocking()}) as engine:
-        run = await _run(engine, me, secs=0.6)
-        await until(lambda: {record.node for record in of_node(caplog)} == {"stall", "delegate"})
+        # On a busy machine the watcher itself may come too late: then they block once more.
+        while set(noticed := _noticed(engine.metrics)) != {"stall", "delegate"}:
+            assert len(runs) < 10, noticed
+            run = await _run(engine, me, secs=1.0)
+            runs[str(run.run_id)] = str(run.thread_id)
+            await asyncio.sleep(0.5)
         records = of_node(caplog)  # other engines on this loop may have noticed too
-        counted = engine.metrics.text().decode()
+    assert max(noticed.values()) <= len(runs)
+    assert {record.node for record in records} == {"stall", "delegate"}
     for record in records:
         assert record.graph == "sample"
-        assert (record.run_id, record.thread_id) == (str(run.run_id), str(run.thread_id))
+        assert runs[record.run_id] == record.thread_id
         assert record.seconds > 0.2
         assert f"node sample.{record.node} blocked the event loop for" in record.getMessage()
         assert f"{HERE}:" in record.getMessage()
-        metric = "frontdesk_loop_blocked_seconds_count"
-        assert f'{metric}{{graph="sample",node="{record.node}"}} 1.0' in counted
+
+
+def _noticed(metrics: Metrics) -> dict[str, float]:
+    """How often each node of `sample` was."""
+    count = r'^frontdesk_loop_blocked_seconds_count{graph="sample",node="(\w+)"} (.+)$'
+    found = re.findall(count, metrics.text().decode(), re.MULTILINE)
+    return {node: float(times) for node, times in found}
 
 
 async def _run(engine: Engine, me: Caller, **given: Any) -> Any:
@@ -100,16 +106,19 @@ async def _run(engine: Engine, me: Caller, **given: Any) -> Any:
 
 
 async def test_much_to_do_is_lag_but_nobodys_fault(
-    watch: LoopWatch, caplog: pytest.LogCaptureFixture
+    metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def piece() -> None:
         time.sleep(0.01)
 
+    watch = LoopWatch(metrics, 0.4)  # a busy machine may keep a piece from its end for long
+    watch.start()
     calm = watch.lag
     with watch.attending():
         await asyncio.wait([asyncio.create_task(piece()) for _ in range(60)])
     assert watch.lag > max(calm, 0.03)
     await asyncio.sleep(0.2)
+    await watch.stop()
     assert not told(caplog)
 
 
@@ -126,17 +135,24 @@ async def test_lag_grows_while_the_loop_is_silent_and_is_forgotten_afterwards(
 async def test_what_blocks_outside_nodes_is_told_by_its_line(
     watch: LoopWatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await asyncio.sleep(0.15)
-    time.sleep(1.0)
+    def said() -> list[str]:
+        return [m for m in (one.getMessage() for one in told(caplog)) if m.startswith(told_so)]
+
+    async def work() -> None:
+        await asyncio.sleep(0.15)
+        time.sleep(0.5)
+
     told_so = "something outside nodes blocked the event loop for"
-    message = await until(
-        lambda: next((m for m in map(_said, told(caplog)) if m.startswith(told_so)), "")
-    )
-    assert HERE in message
+    await _until(said, work)
+    assert HERE in said()[0]
 
 
-def _said(record: logging.LogRecord) -> str:
-    return record.getMessage()
+async def _until(told: Callable[[], Any], work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Block the loop again if need be: on a busy machine the watcher itself may come too late."""
+    async with asyncio.timeout(60):
+        while not told():
+            await asyncio.create_task(work())
+            await asyncio.sleep(0.2)
 
 
 async def test_a_scope_set_in_a_task_is_found_in_it(
@@ -148,8 +164,8 @@ async def test_a_scope_set_in_a_task_is_found_in_it(
         time.sleep(0.5)
 
     with watch.attending():
-        await asyncio.create_task(work())
-    record = (await until(lambda: of_node(caplog)))[-1]
+        await _until(lambda: of_node(caplog), work)
+    record = of_node(caplog)[-1]
     assert (record.graph, record.node, record.run_id) == ("g", "n", "r")
 
 
@@ -182,10 +198,9 @@ def test_it_names_the_node_on_whatever_loop_serves(
         watch = LoopWatch(Metrics(), 0.1)
         watch.start()
         with watch.attending():
-            await asyncio.create_task(block())
-        await until(lambda: of_node(caplog))
+            await _until(lambda: of_node(caplog), block)
         await watch.stop()
 
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(main())
-    assert [record.node for record in of_node(caplog)] == [loop]
+    assert {record.node for record in of_node(caplog)} == {loop}

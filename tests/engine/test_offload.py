@@ -228,15 +228,16 @@ async def test_context_variables_go_in_and_do_not_come_out() -> None:
 
 
 async def test_what_returns_after_its_caller_was_cancelled_is_dropped() -> None:
-    go, done = threading.Event(), threading.Event()
+    begun, go, done = threading.Event(), threading.Event(), threading.Event()
 
     async def work() -> str:
+        begun.set()
         go.wait(20)
         done.set()
         return "too late"
 
     task = asyncio.create_task(in_thread(work, "test"))
-    await asyncio.sleep(0.05)
+    assert await asyncio.to_thread(begun.wait, 20)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

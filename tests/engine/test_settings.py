@@ -15,16 +15,15 @@ def test_development_on_loopback_needs_nothing() -> None:
     settings().check()
 
 
-def test_development_without_keys_is_not_opened_to_the_network() -> None:
-    with pytest.raises(ConfigError, match="FRONTDESK_API_KEYS"):
-        settings(host="0.0.0.0").check()  # noqa: S104
-    settings(host="0.0.0.0", api_keys=SecretStr("a:trusted:b")).check()  # noqa: S104
+def test_an_issuer_of_tokens_needs_an_audience() -> None:
+    with pytest.raises(ConfigError, match="FRONTDESK_JWT_AUDIENCE"):
+        settings(jwt_issuer="https://id.example").check()
+    settings(jwt_issuer="https://id.example", jwt_audience="desk").check()
 
 
 @pytest.mark.parametrize(
     ("missing", "variable"),
     [
-        ("api_keys", "FRONTDESK_API_KEYS"),
         ("database_url", "DATABASE_URL"),
         ("redis_url", "REDIS_URL"),
         ("demo", "FRONTDESK_DEMO"),

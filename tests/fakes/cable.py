@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager, suppress
 
 
 class Cable:
-    """Listens on loopback `port` and passes everything on to a unix socket."""
+    """Listens on loopback `port` and passes everything on to a unix socket or a port of its own."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, end: str | int) -> None:
+        self._end = end
         self._cut = False
         self._ends: set[asyncio.StreamWriter] = set()
         self.port = 0
@@ -26,7 +26,7 @@ class Cable:
         if self._cut:
             writer.transport.abort()
             return
-        theirs, far = await asyncio.open_unix_connection(self._path)
+        theirs, far = await self._far()
         ends = {writer, far}
         self._ends |= ends
         await asyncio.wait(
@@ -37,6 +37,11 @@ class Cable:
             end.transport.abort()
         self._ends -= ends
 
+    async def _far(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self._end, int):
+            return await asyncio.open_connection("127.0.0.1", self._end)
+        return await asyncio.open_unix_connection(self._end)
+
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with suppress(ConnectionError):
@@ -46,9 +51,9 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def cable(path: str) -> AsyncIterator[Cable]:
+async def cable(end: str | int) -> AsyncIterator[Cable]:
     """A whole one, for as long as the block lasts."""
-    laid = Cable(path)
+    laid = Cable(end)
     server = await asyncio.start_server(laid.connected, "127.0.0.1", 0)
     laid.port = server.sockets[0].getsockname()[1]
     yield laid

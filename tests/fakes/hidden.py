@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from langgraph.graph import START, StateGraph
+from langgraph.store.memory import InMemoryStore
 from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 from typing_extensions import TypedDict
@@ -56,7 +57,7 @@ async def main(dsn: str) -> None:
     found: Any = {}
     for asked in ({}, Command(resume="go on")):
         async with PostgresCheckpointer.open(dsn) as saver:
-            graph = Graphs({"outer": outer}, saver).get("outer")
+            graph = Graphs({"outer": outer}, saver, InMemoryStore()).get("outer")
             found = await graph.ainvoke(asked, {"configurable": {"thread_id": "1"}})
     sys.stdout.write(found["seen"])
 

@@ -21,8 +21,13 @@ class Request:
 
     method: str
     path: str
-    headers: dict[str, str]
+    lines: list[tuple[str, str]]
+    """All headers, those that came twice too."""
     body: bytes
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return dict(self.lines)
 
 
 @dataclass
@@ -80,9 +85,9 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
         return None
     first, *lines = head.strip().split("\r\n")
     method, path, _ = first.split(" ")
-    headers = {name.lower(): value.strip() for name, value in (x.split(":", 1) for x in lines)}
-    body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return Request(method, path, headers, body)
+    pairs = [(name.lower(), value.strip()) for name, value in (x.split(":", 1) for x in lines)]
+    body = await reader.readexactly(int(dict(pairs).get("content-length", 0)))
+    return Request(method, path, pairs, body)
 
 
 @asynccontextmanager

@@ -18,14 +18,16 @@ from engine.embedded import Servers
 from engine.settings import Settings
 from server.app import create_app, open_worker
 from server.listener import Listener
-from tests.fakes.graphs import GRAPHS, complaint, record
+from tests.fakes.graphs import GRAPHS, complaint, obedient, record
+from tests.fakes.nested import NESTED
 
 
 @asynccontextmanager
 async def sample_graphs(
     settings: Settings, servers: Servers, pool: Pool
 ) -> AsyncIterator[Mapping[str, StateGraph[Any, Any, Any, Any]]]:
-    yield {**GRAPHS, "record": record(pool), "complaint": complaint(pool)}
+    theirs = {"obedient": obedient(), "record": record(pool), "complaint": complaint(pool)}
+    yield {**GRAPHS, **NESTED, **theirs}
 
 
 @asynccontextmanager

@@ -222,6 +222,20 @@ async def test_a_credential_that_names_another_customer_is_refused(desk, said) -
     assert len(desk.model.requests) == 1
 
 
+async def test_a_persons_credential_fixes_the_customer(desk, said) -> None:
+    desk.customer = "tobias_okafor_3390"  # what the request says counts for nothing
+    desk.model.script(said("", ("get_order", {"order_id": "#W4820013"})), said("It is processed."))
+    user = {
+        "identity": "user:maya",
+        "tenant": desk.tenant,
+        "trusted": False,
+        "customer_id": "maya_linden_4821",
+        "permissions": ["user"],
+    }
+    values = await desk.say("What is in order #W4820013?", langgraph_auth_user=user)
+    assert values["identity"] == {"customer_id": "maya_linden_4821", "level": "verified"}
+
+
 async def test_a_public_key_may_not_name_the_customer(desk, said) -> None:
     desk.model.script(said("I first need to know who you are."))
     user = {"identity": "w", "tenant": desk.tenant, "trusted": False, "permissions": []}

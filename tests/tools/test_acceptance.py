@@ -206,6 +206,7 @@ async def test_every_tau2_task_ends_in_its_gold_state(replay: Replay) -> None:
     await replayed(replay, tasks, data("tau2_retail", "gold_state_hashes_train.json"))
 
 
+@pytest.mark.long
 async def test_every_tau1_task_ends_in_its_gold_state(replay: Replay) -> None:
     listed = data("tau1_retail_tasks", "tasks_train.json")
     tasks = {

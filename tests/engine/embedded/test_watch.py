@@ -137,6 +137,8 @@ def test_files_left_by_processes_that_were_all_killed_do_not_hinder_the_next_sta
 def test_a_server_without_a_watcher_is_stopped_before_another_starts(
     place: Place, server: SharedServer, ask: Ask, processes: Any, eventually: Any
 ) -> None:
+    place.private_folder(server.folder)
+    place.private_folder(server.sockets)
     arguments = Postgres().prepare(place, server.folder, server.sockets)["arguments"]
     with as_account(place, arguments) as orphan:
         ask(url(server), "select 1")

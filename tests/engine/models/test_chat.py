@@ -17,9 +17,10 @@ from langchain_openai import OpenAIEmbeddings
 from langgraph.graph import START, MessagesState, StateGraph
 from pydantic import BaseModel
 
-from engine.errors import ConfigError, Unavailable
-from engine.models.chat import ChatWithFallback, HostedChat, Interrupted, open_chat
+from engine.errors import ConfigError, Interrupted, Unavailable
+from engine.models.chat import ChatWithFallback, open_chat
 from engine.models.extractive import ExtractiveChat
+from engine.models.openai_chat import HostedChat
 from engine.settings import Settings
 from tests.fakes.openai import FakeOpenAI, Reply, open_fake_openai
 
@@ -195,7 +196,7 @@ async def test_the_fallback_answers_when_nothing_was_said_yet(
     fake: FakeOpenAI, fault: Reply
 ) -> None:
     fake.script(fault, Reply("I am the other one."))
-    settings = configured(fake, fallback_model="openai:second", model_timeout=0.3)
+    settings = configured(fake, fallback_model="openai:second", model_timeout=1.5)
     whole = await streamed(open_chat("openai:large", settings))
     assert whole.text == "I am the other one."
     assert whole.usage_metadata["output_tokens"] == 6

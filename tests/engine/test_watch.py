@@ -1,0 +1,75 @@
+"""What watching a run tells while others are at work."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+from typing import cast
+
+from engine.caller import Caller
+from engine.following import Event
+from engine.runs import RunRequest
+from engine.runtime import Engine
+from engine.watch import Watch
+
+
+async def test_a_waiting_run_shows_signs_of_life_while_another_is_at_work(
+    engine: Engine, me: Caller
+) -> None:
+    watch = Watch(engine.runs, engine.threads, engine.events, beat_seconds=0.05)
+    thread = await engine.threads.create(me)
+    slow = RunRequest("work", input={"mode": "slow", "secs": 30})
+    first = await engine.runs.create(me, thread.thread_id, slow)
+    second = await engine.runs.create(me, thread.thread_id, RunRequest("work", input={}))
+
+    async def talk() -> None:
+        """As if the run at work told more than anybody could wait between."""
+        running = await engine.runs.get(me, first.thread_id, first.run_id)
+        async with engine.events.write(first.thread_id, first.run_id, running.epoch or 0) as writer:
+            while True:
+                writer.put("custom", b"{}")
+                await asyncio.sleep(0.01)
+
+    talking = asyncio.create_task(talk())
+    batches = cast("AsyncGenerator[Sequence[Event]]", watch.from_start(me, second))
+    async with asyncio.timeout(10):
+        assert [await anext(batches) for _ in range(3)] == [()] * 3
+    await batches.aclose()
+    talking.cancel()
+    await asyncio.wait({talking})
+
+
+async def test_a_thread_that_becomes_somebody_elses_is_silent(engine: Engine, me: Caller) -> None:
+    watch = Watch(engine.runs, engine.threads, engine.events, beat_seconds=0.2)
+    ann = replace(me, identity="ann", trusted=False, alone=True)
+    thread = await engine.threads.create(ann)
+    told: dict[str, int] = {"ann": 0, "me": 0}
+
+    async def listen(name: str, caller: Caller) -> None:
+        async for batch in await watch.thread(caller, thread.thread_id, "-"):
+            told[name] += len(batch)
+
+    async def work() -> None:
+        run = await engine.runs.create(me, thread.thread_id, RunRequest("work", input={}))
+        before = told["me"]
+        async with asyncio.timeout(20):
+            async for _ in watch.from_start(me, run):
+                pass
+            while told["me"] < before + 2:
+                await asyncio.sleep(0.02)
+
+    listening = [asyncio.create_task(listen(*one)) for one in (("ann", ann), ("me", me))]
+    await work()
+    async with asyncio.timeout(20):
+        while told["ann"] < told["me"]:
+            await asyncio.sleep(0.02)
+    async with engine.pool.connection() as conn:
+        await conn.execute("update frontdesk.threads set owner = 'bob'")
+    await asyncio.sleep(0.25)
+    heard = told["ann"]
+    assert heard > 0
+    await work()
+    await asyncio.sleep(0.1)
+    assert told["me"] > told["ann"] == heard
+    for task in listening:
+        task.cancel()
+    await asyncio.wait(listening)
