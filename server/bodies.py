@@ -8,7 +8,6 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, Field, model_validator
 from starlette.responses import Response
 
-from engine.caller import Caller
 from engine.errors import Invalid
 from engine.pages import Page
 from engine.runtime import Engine
@@ -19,15 +18,22 @@ Limit = Annotated[int, Field(ge=1, le=1000)]
 Offset = Annotated[int, Field(ge=0)]
 
 
+_IDS = frozenset({"assistant_id", "thread_id", "checkpoint_id"})
+
+
 class Body(BaseModel):
-    """A JSON object. Unknown fields are ignored; null means not given."""
+    """A JSON object. Unknown fields are ignored; null means not given, as an empty id does."""
 
     @model_validator(mode="before")
     @classmethod
     def _null_is_absent(cls, data: Any) -> Any:
         if isinstance(data, dict):
-            return {key: value for key, value in data.items() if value is not None}
+            return {key: value for key, value in data.items() if not _absent(key, value)}
         return data
+
+
+def _absent(key: str, value: Any) -> bool:
+    return value is None or (value == "" and key in _IDS)
 
 
 class Checkpoint(Body):
@@ -53,9 +59,18 @@ class Paged(Body):
         """One row more than asked for: it tells whether there is another page."""
         return Page(self.limit + 1, self.offset, sort_by, self.sort_order)
 
-    def answer(self, rows: Sequence[Object], fields: Collection[str]) -> "Json":
-        """The page, with the headers that lead to the next one."""
-        shown = [select(row, self.select, fields) for row in rows[: self.limit]]
+    def answer(
+        self, rows: Sequence[Object], fields: Collection[str], *, always: Collection[str] = ()
+    ) -> "Json":
+        """The page, with the headers that lead to the next one.
+
+        `always`: what is shown of a row, if it has it, whatever was chosen. Raises `Invalid`.
+        """
+        known(self.select, fields)
+        shown = [
+            {**select(row, self.select), **{key: row[key] for key in always if key in row}}
+            for row in rows[: self.limit]
+        ]
         more = len(rows) > self.limit
         headers = {"X-Pagination-Total": str(self.offset + len(shown) + more)}
         if more:
@@ -72,22 +87,21 @@ class Json(Response):
         return dumps(content)
 
 
-def select(row: Object, chosen: Collection[str] | None, fields: Collection[str]) -> Object:
-    """The chosen fields of a row, all without a choice. Raises `Invalid` for unknown ones."""
-    if chosen is None:
+def select(row: Object, chosen: Collection[str] | None) -> Object:
+    """The chosen fields of a row, all without a choice."""
+    if not chosen:
         return row
-    if unknown := [name for name in chosen if name not in fields]:
-        raise Invalid(f"Invalid select columns: {unknown}. Expected: {set(fields)}")
     return {name: row[name] for name in chosen if name in row}
 
 
-def moment(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="microseconds")
+def known(chosen: Collection[str] | None, fields: Collection[str]) -> None:
+    """Raises `Invalid` for a chosen field that there is not."""
+    if unknown := [name for name in chosen or () if name not in fields]:
+        raise Invalid(f"Invalid select columns: {unknown}. Expected: {set(fields)}")
 
 
-async def _caller(request: Request) -> Caller:
-    caller: Caller = request.state.caller
-    return caller
+def moment(at: datetime, precision: str = "microseconds") -> str:
+    return at.astimezone(UTC).isoformat(timespec=precision)
 
 
 async def _engine(request: Request) -> Engine:
@@ -95,5 +109,4 @@ async def _engine(request: Request) -> Engine:
     return engine
 
 
-Asking = Annotated[Caller, Depends(_caller)]
 TheEngine = Annotated[Engine, Depends(_engine)]

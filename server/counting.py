@@ -1,6 +1,10 @@
 """Counts answered requests for /metrics."""
 
+from http import HTTPMethod
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_METHODS = frozenset(HTTPMethod)  # whatever else clients call theirs would be a figure of its own
 
 
 class Counting:
@@ -14,12 +18,14 @@ class Counting:
             await self._app(scope, receive, send)
             return
 
+        requests = scope["app"].state.engine.metrics.requests  # a project's app may come behind
+
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 route = scope.get("route")
-                path = route.path if route else "unmatched"
-                requests = scope["app"].state.engine.metrics.requests
-                requests.labels(scope["method"], path, str(message["status"])).inc()
+                path = getattr(route, "path", "unmatched")
+                method = scope["method"] if scope["method"] in _METHODS else "other"
+                requests.labels(method, path, str(message["status"])).inc()
             await send(message)
 
         await self._app(scope, receive, counted)

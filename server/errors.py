@@ -1,6 +1,7 @@
 """Errors become answers here and nowhere else: one table, one shape."""
 
 import logging
+from collections.abc import Mapping
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -13,7 +14,7 @@ from engine.errors import FrontdeskError
 
 log = logging.getLogger(__name__)
 
-STATUS: dict[type[FrontdeskError], int] = {
+_STATUS: dict[type[FrontdeskError], int] = {
     errors.BadRequest: 400,
     errors.Unauthorized: 401,
     errors.Forbidden: 403,
@@ -28,20 +29,44 @@ STATUS: dict[type[FrontdeskError], int] = {
 
 _IDS = {
     "thread_id": "thread ID",
+    "thread_ids": "thread ID",
     "run_id": "run ID",
+    "run_ids": "run ID",
     "assistant_id": "assistant ID",
     "cron_id": "cron ID",
 }
 
+NO_JSON = "Invalid JSON in request body"
+_NO_OBJECT = frozenset({"missing", "model_attributes_type"})
+
+
+class Answer(FrontdeskError):
+    """What the project's own code answers instead."""
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.headers = dict(headers or {})
+
+
+def status_of(error: FrontdeskError) -> int:
+    return error.status if isinstance(error, Answer) else _STATUS.get(type(error), 500)
+
 
 def problem(error: FrontdeskError) -> Response:
     """`{"detail": "<sentence>"}` with the status of the error's class."""
-    headers = {}
+    headers = dict(error.headers) if isinstance(error, Answer) else {}
     if isinstance(error, errors.Busy | errors.Unavailable):
         headers["Retry-After"] = str(max(1, round(error.retry_after)))
     if isinstance(error, errors.Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse({"detail": str(error)}, STATUS.get(type(error), 500), headers)
+    detail = str(error).encode(errors="replace").decode()  # what it quotes may be no text
+    return JSONResponse({"detail": detail}, status_of(error), headers)
+
+
+def refused(error: DataError) -> errors.Invalid:
+    """What the database says of a value; the statement that it was in is nobody's business."""
+    return errors.Invalid(f"The database cannot hold this: {error.diag.message_primary or error}")
 
 
 def install(app: FastAPI) -> None:
@@ -53,7 +78,11 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(DataError)
     async def unstorable(_: Request, error: DataError) -> Response:
-        return problem(errors.Invalid(f"The database cannot hold this: {error}"))
+        return problem(refused(error))
+
+    @app.exception_handler(UnicodeEncodeError)
+    async def unwritable(_: Request, error: UnicodeEncodeError) -> Response:
+        return problem(errors.Invalid(f"The database cannot hold this text: {error.reason}"))
 
     @app.exception_handler(OperationalError)
     async def away(_: Request, error: OperationalError) -> Response:
@@ -71,14 +100,25 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
-        return problem(errors.Invalid(_sentence(error)))
+        return problem(_said(error))
+
+    @app.exception_handler(400)
+    async def unreadable(_: Request, error: Exception) -> Response:
+        """What FastAPI alone raises: bytes that are no text."""
+        return problem(errors.Invalid(NO_JSON))
 
 
-def _sentence(error: RequestValidationError) -> str:
+def _said(error: RequestValidationError) -> FrontdeskError:
+    """What is wrong first."""
     first = error.errors()[0]
     where = [str(part) for part in first["loc"]]
-    if first["type"] == "json_invalid" or where == ["body"]:
-        return "Invalid JSON in request body"
-    if where[0] == "path" and where[-1] in _IDS:
-        return f"Invalid {_IDS[where[-1]]}: must be a UUID"
-    return f"{'.'.join(where[1:])}: {first['msg']}"
+    if first["type"] == "json_invalid" or (where == ["body"] and first["type"] in _NO_OBJECT):
+        return errors.Invalid(NO_JSON)
+    if first["type"] == "int_parsing" and where[0] == "query":
+        said = f"invalid literal for int() with base 10: {first['input']!r}"
+        return errors.BadRequest(said)
+    named = [part for part in where if part in _IDS]
+    if named and (where[0] == "path" or first["type"].startswith("uuid")):
+        return errors.Invalid(f"Invalid {_IDS[named[-1]]}: must be a UUID")
+    what = first["msg"].removeprefix("Value error, ")
+    return errors.Invalid(f"{'.'.join(where[1:])}: {what}" if where[1:] else what)

@@ -1,13 +1,41 @@
 """Listens until the process is told to stop."""
 
+import logging
+import sys
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from checkpoints import CheckpointError
+from engine.errors import FrontdeskError
 from server.garbage import spare
 
+log = logging.getLogger(__name__)
+
 _LAST_BYTES_SECONDS = 2  # for answers that are on their way when everything else has ended
+
+
+class Told:
+    """ASGI: of a start that fails for what the user can mend only that is told, without a trace."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+
+        async def told(message: Message) -> None:
+            error = sys.exc_info()[1]  # the one that is being handled
+            if isinstance(error, FrontdeskError | CheckpointError):
+                log.debug("the start has failed", exc_info=error)
+                message["message"] = str(error)
+            await send(message)
+
+        await self._app(scope, receive, told)
 
 
 class Listener(uvicorn.Server):
@@ -15,7 +43,7 @@ class Listener(uvicorn.Server):
 
     def __init__(self, app: FastAPI, *, host: str = "127.0.0.1", port: int = 0) -> None:
         config = uvicorn.Config(
-            app,
+            Told(app),
             host=host,
             port=port,
             log_config=None,  # as the process logs, so that exceptions do not quote customers

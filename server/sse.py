@@ -4,21 +4,32 @@ Something is sent every few seconds, so that proxies and clients keep waiting. A
 being closed; only resumable ones, whose readers count on it, are told so by an `end` event.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 
 import anyio
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
+from engine.errors import Unauthorized
+from engine.following import Event
+from engine.serialise import dumps
 from engine.watch import Batches
+from server.auth.lasting import Lasting
 
-_BEAT = b": heartbeat\r\n\r\n"
+BEAT = b": heartbeat\r\n\r\n"
+_OFTEN_ENOUGH = 0.5  # seconds: with the pause until the next beat less than clients wait for
 
 OnGone = Callable[[], Awaitable[None]]
 """What to do when the reader is gone before the end."""
 
 
 class EventStream(StreamingResponse):
-    """Server-sent events, with CRLF and in the order event, data, id."""
+    """Server-sent events, with CRLF and in the order event, data, id.
+
+    The last one is an `error` when the reader's key or token opens nothing any more.
+    """
 
     media_type = "text/event-stream"
 
@@ -29,7 +40,26 @@ class EventStream(StreamingResponse):
         on_gone: OnGone | None = None,
     ) -> None:
         own = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        super().__init__(_watched(pieces, on_gone), headers={**own, **(headers or {})})
+        self._pieces = _watched(pieces, on_gone)
+        super().__init__(self._pieces, headers={**own, **(headers or {})})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if lasting := scope.get("state", {}).get("lasting"):
+            self.body_iterator = _while(lasting, self._pieces)
+        await super().__call__(scope, receive, send)
+
+
+class CutStream(EventStream):
+    """Server-sent events that only break off: an orderly end would say that all has been told.
+
+    The connection is closed without one, so that clients come back, here or elsewhere.
+    """
+
+    async def stream_response(self, send: Send) -> None:
+        headers = self.raw_headers
+        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        async for piece in self.body_iterator:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
 
 
 class SlowJson(StreamingResponse):
@@ -62,11 +92,33 @@ async def frames(batches: Batches, *, resumable: bool) -> AsyncIterator[bytes]:
                 if resumable or event.name != "end"
             )
             if events
-            else _BEAT
+            else BEAT
         )
 
 
-async def _watched(pieces: AsyncIterator[bytes], on_gone: OnGone | None) -> AsyncIterator[bytes]:
+async def only(batches: Batches, wanted: Callable[[Event], bool]) -> Batches:
+    """The events that are wanted; where there are others only, beats now and then."""
+    clock = asyncio.get_running_loop().time
+    due = clock() + _OFTEN_ENOUGH
+    async for events in batches:
+        chosen = [event for event in events if wanted(event)]
+        if chosen or not events or clock() >= due:
+            yield chosen
+            due = clock() + _OFTEN_ENOUGH
+
+
+async def _while(lasting: Lasting, pieces: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    """The same, as long as its reader may read. There are beats, so that the end is not missed."""
+    async with aclosing(pieces):
+        async for piece in pieces:
+            if await lasting.over():
+                said = {"error": Unauthorized.__name__, "message": str(Unauthorized())}
+                yield frame("error", dumps(said))
+                return
+            yield piece
+
+
+async def _watched(pieces: AsyncIterator[bytes], on_gone: OnGone | None) -> AsyncGenerator[bytes]:
     """The same, and what to do when nobody reads it to its end."""
     gone = True
     try:

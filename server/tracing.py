@@ -28,9 +28,9 @@ class Requests:
 
             async def told(message: Message) -> None:
                 if message["type"] == "http.response.start":
-                    if route := scope.get("route"):
-                        opened.update_name(f"{method} {route.path}")
-                        opened.set_attribute("http.route", route.path)
+                    if path := getattr(scope.get("route"), "path", None):
+                        opened.update_name(f"{method} {path}")
+                        opened.set_attribute("http.route", path)
                     opened.set_attribute("http.response.status_code", message["status"])
                     if message["status"] >= 500:
                         opened.set_status(StatusCode.ERROR)

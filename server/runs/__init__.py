@@ -1,0 +1,1 @@
+"""Runs over HTTP: asked for, followed, waited for and stopped."""
