@@ -1,12 +1,12 @@
-"""The `frontdesk` command."""
+"""The `frontdesk` command. Commands import what they do when they do it: it takes seconds."""
 
 import asyncio
 import logging
 import os
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack
+import sys
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import httpx
 import typer
@@ -14,39 +14,31 @@ from langgraph_sdk import get_client
 from langgraph_sdk.errors import APIStatusError
 from pydantic import ValidationError
 from rich.console import Console
-from rich.markup import escape
 from rich.prompt import Prompt
 
 from checkpoints.errors import CheckpointError
-from checkpoints.official import Report, import_official
-from engine import logs
-from engine.checkpointing import open_checkpointer
-from engine.embedded import open_servers
 from engine.errors import ConfigError, FrontdeskError
 from engine.settings import Role, Settings
-from graphs import demo
-from graphs import ingest as ingest_graph
-from nodes.ingest.state import Input
-from nodes.resources import open_all
-from server import operate
-from server.app import create_app, open_worker
+from server import keyring, operate
 from server.chat import Conversation
-from server.desk import DOORS, followers, open_desk
-from server.listener import Listener
-from tools._crm.importer import import_file
 
 log = logging.getLogger(__name__)
 
 cli = typer.Typer(
-    help="Frontdesk: durable customer-support conversations.", no_args_is_help=True,
+    help="Frontdesk: an open LangGraph server, and a customer-support desk on it.",
+    no_args_is_help=True,
     pretty_exceptions_enable=False,
-)  # fmt: skip
-crm = typer.Typer(help="The embedded CRM.", no_args_is_help=True)
+)
+crm = typer.Typer(help="The embedded CRM: load it.", no_args_is_help=True)
 cli.add_typer(crm, name="crm")
-saved = typer.Typer(help="The checkpoints of conversations.", no_args_is_help=True)
+saved = typer.Typer(
+    help="Checkpoints: bring those of LangGraph's Postgres checkpointer.", no_args_is_help=True
+)
 cli.add_typer(saved, name="checkpoints")
+cli.add_typer(keyring.keys, name="keys")
 cli.add_typer(operate.effects, name="effects")
 cli.add_typer(operate.jobs, name="jobs")
+cli.add_typer(operate.webhooks, name="webhooks")
 
 Url = Annotated[str, typer.Option(envvar="FRONTDESK_URL", help="Where the server listens.")]
 Key = Annotated[str, typer.Option(envvar="FRONTDESK_API_KEY", help="API key, if one is needed.")]
@@ -57,29 +49,54 @@ Thread = Annotated[str, typer.Option(help="Go on with this thread.")]
 Source = Annotated[str, typer.Option("--from", help="URL of the database to copy from.")]
 Only = Annotated[list[str] | None, typer.Option(help="Copy this thread only; may be repeated.")]
 Tables = Annotated[str, typer.Option(help="Schema that the tables to copy from are in.")]
+Config = Annotated[
+    Path | None, typer.Option(help="The langgraph.json of a project to serve instead of our desk.")
+]
+Reload = Annotated[bool, typer.Option(help="Start again when a file of the project changes.")]
+Host = Annotated[str | None, typer.Option(help="Address to listen on, instead of HOST.")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on, instead of PORT.")]
+OfRole = Annotated[
+    Role | None,
+    typer.Option(help="`api` takes requests, `worker` executes runs, `all` both (FRONTDESK_ROLE)."),
+]
+Tenant = Annotated[str, typer.Option(help="Whose they will be.")]
 LOCAL = f"http://127.0.0.1:{os.environ.get('PORT', '2024')}"
 
 
 @cli.command()
-def serve(host: str | None = None, port: int | None = None, role: Role | None = None) -> None:
-    """Serve the API (and execute runs, unless --role api)."""
-    settings = _settings(host=host, port=port, role=role)
-    if settings.role == "worker":
-        return worker()
-    logs.configure(settings)
-    url = f"http://{settings.host}:{settings.port}"
+def serve(
+    config: Config = None,
+    host: Host = None,
+    port: Port = None,
+    role: OfRole = None,
+    *,
+    reload: Reload = False,
+) -> None:
+    """Serve the LangGraph Server API, for our desk or for the project of --config."""
+    if reload:
+        from server.hosting.reloading import serve_again
+
+        folder = config.resolve().parent if config else Path()
+        words = [word for word in sys.argv[1:] if word != "--reload"]
+        return serve_again(folder, Settings().data, main, words)
+    from server.hosting.served import served
+    from server.listener import Listener
+
+    chosen = served(config, host=host, port=port, role=role)
+    if chosen.settings.role == "worker":
+        return _run(chosen.work())
+    url = f"http://{chosen.settings.host}:{chosen.settings.port}"
     log.info("Frontdesk on %s, ready when %s/ok answers; API: %s/docs", url, url, url)
-    app = create_app(settings, open_desk, DOORS, followers)
-    Listener(app, host=settings.host, port=settings.port).run()
+    Listener(chosen.app(), host=chosen.settings.host, port=chosen.settings.port).run()
     return None
 
 
 @cli.command()
-def worker() -> None:
-    """Execute runs for other processes, without an API."""
-    settings = _settings(role="worker")
-    logs.configure(settings)
-    _run(open_worker(settings, open_desk, followers))
+def worker(config: Config = None) -> None:
+    """Execute runs that other processes take, without an API."""
+    from server.hosting.served import served
+
+    _run(served(config, role="worker").work())
 
 
 @cli.command()
@@ -110,17 +127,21 @@ def chat(customer: Customer = "", thread: Thread = "", url: Url = LOCAL, key: Ke
 
 
 @cli.command()
-def ingest(path: Path, tenant: str = "default") -> None:
+def ingest(path: Path, tenant: Tenant = "default") -> None:
     """Read documents (Markdown, HTML, PDF, text, CSV of FAQs) into the knowledge base."""
     if not path.exists():
         raise ConfigError(f"{path} does not exist.")
-    _run(_ingest(path.resolve(), tenant))
+    from server import importing
+
+    _run(importing.documents(path.resolve(), tenant))
 
 
 @crm.command("import")
-def crm_import(file: Path, tenant: str = "default") -> None:
+def crm_import(file: Path, tenant: Tenant = "default") -> None:
     """Load customers, products and orders from a JSON file in the tau2 retail shape."""
-    _run(_crm_import(file, tenant))
+    from server import importing
+
+    _run(importing.crm(file, tenant))
 
 
 @saved.command("import")
@@ -129,62 +150,9 @@ def checkpoints_import(source: Source, schema: Tables = "public", thread: Only =
 
     Whatever is there already stays; run it again to finish what was cut, or to catch up.
     """
-    _run(_checkpoints_import(source, schema, thread or []))
+    from server import importing
 
-
-async def _checkpoints_import(source: str, schema: str, threads: list[str]) -> None:
-    console = Console()
-
-    def progress(thread: str, report: Report) -> None:
-        reason = report.failed.get(thread)
-        said = f"failed: {reason}" if reason else f"done ({report.threads})"
-        console.print(f"{thread} {said}", markup=False, highlight=False)
-
-    settings = _settings(demo=False)
-    async with open_servers(settings) as servers, open_checkpointer(settings, servers) as saver:
-        report = await import_official(
-            source, saver, schema=schema, threads=threads, progress=progress
-        )
-    console.print(
-        f"{report.threads} threads, new of them: "
-        f"{report.checkpoints} checkpoints, {report.writes} writes"
-    )
-    if report.failed:
-        raise CheckpointError(f"{len(report.failed)} threads could not be copied.")
-
-
-async def _ingest(path: Path, tenant: str) -> None:
-    settings = _settings(demo=False)
-    final: dict[str, Any] = {}
-    async with AsyncExitStack() as stack:
-        resources = await stack.enter_async_context(open_all(settings, demo.load))
-
-        async def knowledge() -> Any:
-            return resources.knowledge
-
-        graph = ingest_graph.build(knowledge, root=path.parent).compile()
-        console = Console()
-        async for mode, part in graph.astream(
-            Input(path=str(path), tenant=tenant), stream_mode=["custom", "values"]
-        ):
-            if mode == "custom":
-                said = cast("dict[str, Any]", part)
-                console.print(f"{said['step']} {said['done']}/{said['total']} {said['file']}")
-            else:
-                final = cast("dict[str, Any]", part)
-    for problem in final["problems"]:
-        console.print(f"[red]{escape(problem['file'])}: {escape(problem['reason'])}[/red]")
-    console.print(
-        f"version {final['version']}: {final['documents']} documents "
-        f"({final['unchanged']} unchanged, {final['removed']} removed), "
-        f"{final['chunks']} passages embedded"
-    )
-
-
-async def _crm_import(file: Path, tenant: str) -> None:
-    async with open_all(_settings(demo=False), demo.load) as resources:
-        counts = await import_file(resources.pool, tenant, file)
-    Console().print(counts)
+    _run(importing.checkpoints(source, schema, thread or []))
 
 
 def _conversation(customer: str, thread: str, url: str, key: str) -> Conversation:
@@ -193,20 +161,14 @@ def _conversation(customer: str, thread: str, url: str, key: str) -> Conversatio
     return Conversation(client, Console(), context, thread)
 
 
-def _settings(**changes: Any) -> Settings:
-    settings = Settings(**{name: value for name, value in changes.items() if value is not None})
-    settings.check()
-    return settings
-
-
 def _run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(work)
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Entry point: errors that the user can mend are one line, not a trace."""
     try:
-        cli()
+        cli(words)
     except httpx.ConnectError:
         _fail("No server answers there. Start one with `make serve`, or give --url.")
     except APIStatusError as error:
@@ -218,5 +180,5 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    Console(stderr=True).print(message, style="red", markup=False)
+    Console(stderr=True).print(message, style="red", markup=False, soft_wrap=True)
     raise SystemExit(1)
