@@ -43,7 +43,11 @@ for name in {names!r}:
     __import__(name)
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], env={}, cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, "-c", script],
+        env={"PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.iterdir()) == []

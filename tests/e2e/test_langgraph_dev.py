@@ -3,7 +3,6 @@
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,9 +13,12 @@ import httpx
 import pytest
 from langgraph_sdk import get_client
 
+from bench.peer import DEV, PYTHON
 from checkpoints import PostgresCheckpointer
 from engine.embedded import open_servers
 from engine.settings import Settings
+
+pytestmark = pytest.mark.requires(str(PYTHON))
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,14 +40,12 @@ def url(folder: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    env = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(folder)}
-    command = [
-        str(Path(sys.executable).with_name("langgraph")), "dev", "--port", str(port),
-        "--no-browser", "--no-reload",
-    ]  # fmt: skip
+    env = {"PATH": f"{PYTHON.parent}:/usr/bin:/bin", "HOME": str(folder)}
     url, log = f"http://127.0.0.1:{port}", folder / "log.txt"
     with log.open("w") as out:
-        process = subprocess.Popen(command, cwd=folder, env=env, stdout=out, stderr=out)
+        process = subprocess.Popen(
+            [*DEV, "--port", str(port)], cwd=folder, env=env, stdout=out, stderr=out
+        )
     try:
         wait_until_ready(url, process, log)
         yield url

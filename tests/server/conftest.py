@@ -29,6 +29,7 @@ async def served_settings(
         data=tmp_path_factory.mktemp("served"),
         lease_seconds=1.0,
         drain_seconds=0.5,
+        max_lag_seconds=30.0,  # a busy machine must not refuse what a test asks for
     )
 
 

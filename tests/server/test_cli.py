@@ -78,3 +78,17 @@ async def test_an_import_that_leaves_a_thread_behind_says_so(
     assert done.returncode == 1
     assert "their thread failed" in done.stdout
     assert "1 threads could not be copied" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("server.cli", {"fastapi", "openai", "sqlalchemy", "bs4", "watchfiles", "fakeredis"}),
+        ("server.hosting.served", {"openai", "sqlalchemy", "bs4", "watchfiles", "fakeredis"}),
+        ("server.desk", {"openai", "fakeredis"}),
+    ],
+)
+def test_a_start_imports_only_what_it_needs(module: str, absent: set[str]) -> None:
+    code = f"import {module}, sys; print(*sorted({absent} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

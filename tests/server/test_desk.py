@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import psycopg
@@ -13,12 +14,13 @@ from langgraph_sdk.client import LangGraphClient
 from pydantic import SecretStr
 
 from engine.database import fetch_all, open_pool
+from engine.ids import system_assistant_id
 from engine.settings import Settings
 from server.app import create_app
 from server.desk import DOORS, followers, open_desk
-from tests.engine.test_jobs import until
 from tests.fakes.openai import FakeOpenAI, Reply, open_fake_openai
 from tests.fakes.serving import serving
+from tests.waiting import until
 from tools._crm.demo import company
 from tools._crm.importer import import_company
 
@@ -54,6 +56,7 @@ async def _desk_url(
             openai_api_key=SecretStr("k"),
             model_retries=0,
             demo=False,
+            max_lag_seconds=30.0,
         )
         async with (
             serving(create_app(settings, open_desk, DOORS, partial(followers, delay=0.1))) as url,
@@ -157,3 +160,103 @@ async def test_the_crm_and_the_numbers_hear_of_a_conversation(
         [numbers] = await until(lambda: rows(counted))
     assert conversation["summary"].startswith("The customer wrote: hello there")
     assert "guard" in numbers["ms"]
+
+
+async def test_an_agent_of_another_system_is_asked_before_it_changes_anything(
+    served: Served,
+) -> None:
+    cancel = {
+        "name": "cancel_order",
+        "args": {"order_id": "#W4820011", "reason": "no longer needed"},
+    }
+    served.model.script(Reply("", tool_calls=(cancel,)), Reply("I have cancelled #W4820011."))
+    asking = await tell_agent(served, "Cancel #W4820011, I no longer need it")
+    assert asking["status"]["state"] == "input-required"
+    assert "#W4820011" in asking["status"]["message"]["parts"][0]["text"]
+    done = await tell_agent(served, "yes", contextId=asking["contextId"])
+    assert (done["id"], done["status"]["state"]) == (asking["id"], "completed")
+    assert done["artifacts"][0]["parts"][0]["text"] == "I have cancelled #W4820011."
+    thread: Any = await served.client.threads.get(asking["contextId"])
+    assert [one["tool"] for one in thread["values"]["effects"]] == ["cancel_order"]
+
+
+async def tell_agent(served: Served, text: str, **more: Any) -> Any:
+    message = {"role": "user", "messageId": str(uuid4()), "parts": [{"text": text}], **more}
+    params = {"message": message, "metadata": {"context": {"customer_id": "maya_linden_4821"}}}
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "message/send", "params": params}
+    answer = await served.raw.post(f"/a2a/{system_assistant_id('support')}", json=asked, timeout=30)
+    return answer.json()["result"]
+
+
+async def test_the_desk_is_a_tool(served: Served) -> None:
+    served.model.script(Reply("Order #W4820013 is processed."))
+    params = {
+        "name": "support",
+        "arguments": {"messages": "Status of #W4820013? My card is 4111 1111 1111 1111."},
+        "_meta": {"context": {"customer_id": "maya_linden_4821"}},
+    }
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    headers = {"accept": "application/json, text/event-stream"}
+    answer = await served.raw.post("/mcp", json=asked, headers=headers, timeout=30)
+    told = answer.json()["result"]
+    assert told["structuredContent"]["messages"][-1]["content"] == "Order #W4820013 is processed."
+    assert "4111 1111" not in answer.text
+
+
+async def test_the_desk_is_driven_wholly_from_the_sdk(served: Served, postgres_dsn: str) -> None:
+    client, tid = served.client, served.thread
+    maya: Any = {"customer_id": "maya_linden_4821"}
+    order = {"order_id": "#W4820012", "reason": "no longer needed"}
+
+    async def rows(sql: str) -> list[dict[str, Any]]:
+        async with (
+            open_pool(postgres_dsn.replace("/postgres?", "/desk?"), size=1) as pool,
+            pool.connection() as conn,
+        ):
+            return await fetch_all(conn, sql, {"thread": tid})
+
+    async def writes() -> int:
+        return len(await rows("select 1 from frontdesk.effects where thread_id = %(thread)s"))
+
+    served.model.script(
+        Reply("Order #W4820013 is processed."),
+        Reply("", tool_calls=({"name": "cancel_order", "args": order},)),
+        Reply("I have cancelled #W4820012."),
+    )
+    await client.runs.wait(tid, "support", **asking("What is the status of #W4820013?"))
+    asked: Any = await client.runs.wait(tid, "support", **asking("Please cancel #W4820012."))
+    assert asked["__interrupt__"][0]["value"]["actions"][0]["tool"] == "cancel_order"
+    waiting: Any = await client.threads.get_state(tid)
+    done: Any = await client.runs.wait(tid, "support", command={"resume": "yes"}, context=maya)
+    assert [receipt["tool"] for receipt in done["effects"]] == ["cancel_order"]
+    assert await writes() == 1
+
+    # Back to before the write: the state is as it was, and what was done stays done.
+    before = waiting["checkpoint"]
+    past: Any = await client.threads.get_state(tid, checkpoint=before)
+    assert (past["next"], past["values"]["effects"]) == (["confirm"], [])
+    assert past["interrupts"] == waiting["interrupts"]
+    served.model.script(Reply("It is cancelled."))
+    again: Any = await client.runs.wait(
+        tid, "support", command={"resume": "yes"}, context=maya, checkpoint=before
+    )
+    assert again["messages"][-1]["content"] == "It is cancelled."
+    assert again["effects"] == done["effects"]
+    assert await writes() == 1
+
+    # A fork goes another way from there.
+    fork: Any = await client.threads.update_state(tid, None, as_node="__copy__", checkpoint=before)
+    served.model.script(Reply("As you like, nothing more is changed."))
+    other: Any = await client.runs.wait(
+        tid, "support", command={"resume": "no"}, context=maya, checkpoint=fork["checkpoint"]
+    )
+    assert other["messages"][-1]["content"] == "As you like, nothing more is changed."
+    assert await writes() == 1
+    history = await client.threads.get_history(tid, limit=100)
+    sources = [state["metadata"]["source"] for state in history]
+    assert sources.count("fork") >= 1
+    heads = {one["checkpoint"]["checkpoint_id"] for one in history} & {
+        before["checkpoint_id"],
+        fork["checkpoint"]["checkpoint_id"],
+    }
+    assert len(heads) == 2

@@ -102,3 +102,12 @@ async def test_a_request_that_was_refused_leaves_its_key_free(
     first: Any = (await client.runs.list(tid))[0]
     await client.runs.join(tid, first["run_id"])
     assert (await raw.post(path, json=body, headers=key)).status_code == 200
+
+
+async def test_a_run_that_makes_its_thread_is_not_done_twice(
+    raw: httpx.AsyncClient, key: dict[str, str]
+) -> None:
+    body = {**BODY, "if_not_exists": "create", "metadata": {"origin": "widget"}}
+    path = f"/threads/{uuid.uuid4()}/runs"
+    first, again = [await raw.post(path, json=body, headers=key) for _ in range(2)]
+    assert again.json()["run_id"] == first.json()["run_id"]

@@ -2,7 +2,15 @@ import asyncio
 from typing import Any
 
 import httpx
+import pytest
 from langgraph_sdk.client import LangGraphClient
+from psycopg_pool import PoolClosed
+
+from engine.database import Pool
+from engine.settings import Settings
+from server.app import create_app
+from server.meta import Probe
+from tests.fakes.serving import sample_graphs, serving
 
 
 async def test_it_says_that_it_is_well(raw: httpx.AsyncClient) -> None:
@@ -42,11 +50,13 @@ async def test_runs_and_requests_are_counted(
 ) -> None:
     await client.runs.wait(tid, "work", input={"mode": "done"})
     await raw.get("/no/such/path")
+    await raw.request("MADE-UP", "/threads")
     text = (await raw.get("/metrics")).text
     assert 'frontdesk_runs_total{graph="work",status="success"}' in text
     assert 'path="/threads/{thread_id}/runs/wait",status="200"' in text
     assert 'path="unmatched",status="404"' in text
     assert tid not in text
+    assert "MADE-UP" not in text
     async with asyncio.timeout(30):  # other tests may have left runs that still end
         while (figures := await _figures(raw))["queue"]["n_running"]:
             await asyncio.sleep(0.2)
@@ -69,3 +79,21 @@ async def test_the_documentation_names_the_endpoints(raw: httpx.AsyncClient) -> 
     paths = (await raw.get("/openapi.json")).json()["paths"]
     assert "/threads/{thread_id}/runs/stream" in paths
     assert "text/html" in (await raw.get("/docs")).headers["content-type"]
+
+
+async def test_a_flood_of_probes_leaves_the_pool_to_others(served_settings: Settings) -> None:
+    app = create_app(served_settings, sample_graphs)
+    async with serving(app) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
+        pool = app.state.engine.pool
+        before = pool.get_stats().get("requests_num", 0)
+        probes = await asyncio.gather(*(client.get("/ok?check_db=1") for _ in range(200)))
+        assert {probe.status_code for probe in probes} == {200}
+        assert pool.get_stats().get("requests_num", 0) - before < 100
+
+
+async def test_a_probe_asks_again_when_its_answer_is_old(pool: Pool) -> None:
+    probe = Probe(pool, seconds=0.0)
+    await probe.ask()
+    await pool.close()
+    with pytest.raises(PoolClosed):
+        await probe.ask()

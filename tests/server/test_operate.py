@@ -1,6 +1,5 @@
 """What an operator does about open outcomes and dead letters."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -10,8 +9,8 @@ from engine.effects import Call, Effects
 from engine.errors import OutcomeUnknown
 from engine.jobs import Pace, open_jobs
 from engine.settings import Settings
-from tests.engine.test_jobs import until
 from tests.server.test_cli import frontdesk
+from tests.waiting import until
 
 
 async def test_an_open_outcome_is_seen_and_settled(settings: Settings, pool: Pool) -> None:
@@ -61,10 +60,10 @@ async def test_dead_letters_are_seen_and_replayed(
             replayed.append("k1")
             done_one = await frontdesk(settings, "jobs", "replay", first.split()[0])
             assert done_one.stdout == "1 to be tried again\n"
-            await until(lambda: asyncio.sleep(0, done == ["k1"]))
+            await until(lambda: done == ["k1"])
             replayed.append("k2")
             await frontdesk(settings, "jobs", "replay", "--all")
-            await until(lambda: asyncio.sleep(0, done == ["k1", "k2"]))
+            await until(lambda: done == ["k1", "k2"])
     async with pool.connection() as conn:
         assert await fetch_all(conn, "select * from procrastinate_jobs", {}) == []
     nothing = await frontdesk(settings, "jobs", "replay")

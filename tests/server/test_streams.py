@@ -8,7 +8,7 @@ import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
-from tests.fakes.graphs import REPLY
+from tests.api.project.graphs import REPLY
 
 HELLO = {"messages": [{"role": "user", "content": "hi"}]}
 
@@ -131,8 +131,46 @@ async def test_debug_events_point_at_checkpoints(client: LangGraphClient, tid: s
     assert last["checkpoint"]["thread_id"] == tid
     assert last["parent_checkpoint"]["checkpoint_id"] < last["checkpoint"]["checkpoint_id"]
     plain = [part.data for part in parts if part.event == "checkpoints"][-1]
-    assert set(plain["config"]["configurable"]) == {"thread_id", "checkpoint_ns", "checkpoint_id"}
+    assert set(plain["config"]["configurable"]) == {
+        *("thread_id", "checkpoint_ns", "checkpoint_id"),
+        *("run_id", "graph_id", "assistant_id", "langgraph_request_id"),
+    }
+    assert set(last["checkpoint"]) == {"thread_id", "checkpoint_ns", "checkpoint_id"}
     assert "checkpoint" not in plain
+
+
+async def test_events_tell_what_happens_within_and_go_with_other_modes(
+    client: LangGraphClient, tid: str
+) -> None:
+    modes: Any = ["events", "values", "messages-tuple"]
+    parts = await collected(client, tid, "chat", HELLO, stream_mode=modes)
+    run_id = parts[0].data["run_id"]
+    told = [part.data for part in parts if part.event == "events"]
+    assert [(one["event"], one["name"]) for one in told if "stream" not in one["event"]] == [
+        ("on_chain_start", "chat"),
+        ("on_chain_start", "model"),
+        ("on_chat_model_start", "Greeter"),
+        ("on_chat_model_end", "Greeter"),
+        ("on_chain_end", "model"),
+        ("on_chain_end", "chat"),
+    ]
+    assert told[0]["run_id"] == run_id
+    assert told[0]["metadata"]["thread_id"] == tid
+    pieces = [one["data"]["chunk"] for one in told if one["event"] == "on_chat_model_stream"]
+    assert "".join(piece["content"] for piece in pieces) == REPLY
+    assert Counter(part.event for part in parts)["values"] == 2
+    assert Counter(part.event for part in parts)["messages"] == len(pieces)
+    alone = await collected(client, tid, "chat", HELLO, stream_mode=["events"])
+    assert {part.event for part in alone} == {"metadata", "events"}
+
+
+async def test_events_of_a_failure_end_with_the_error(client: LangGraphClient, tid: str) -> None:
+    asked: Any = {"stream_mode": ["events", "values"], "stream_subgraphs": True}
+    parts = await collected(client, tid, "work", {"mode": "boom"}, **asked)
+    assert parts[-1].data == {"error": "ValueError", "message": "boom: this node always raises"}
+    parts = await collected(client, tid, "work", {"mode": "child"}, **asked)
+    assert any(part.event.startswith("values|child:") for part in parts)
+    assert parts[-1].data["event"] == "on_chain_end"
 
 
 @pytest.mark.parametrize("modes", [["tools"], ["lifecycle", "tools"], []], ids=str)
@@ -162,6 +200,7 @@ async def test_a_finished_run_is_replayed_from_any_event(client: LangGraphClient
         assert await rejoined(last_event_id=part.id) == parts[number + 1 :]
     assert await rejoined() == []
     assert await rejoined(last_event_id="bogus") == []
+    assert await rejoined(last_event_id="0-0") == parts
 
 
 async def test_a_run_that_is_not_resumable_is_not_replayed(
@@ -187,7 +226,7 @@ async def test_rejoining_filters_by_all_modes_asked_for(client: LangGraphClient,
 
 async def test_joining_a_live_run_hears_the_rest_only(client: LangGraphClient, tid: str) -> None:
     asked: Any = {"stream_mode": ["updates"], "stream_resumable": True}
-    how = {"mode": "slow", "secs": 0.5}
+    how = {"mode": "slow", "secs": 2.0}
     run: Any = await client.runs.create(tid, "work", input=how, **asked)
     while (await client.threads.get_state(tid))["next"] != ["slow"]:
         await asyncio.sleep(0.01)
@@ -197,6 +236,19 @@ async def test_joining_a_live_run_hears_the_rest_only(client: LangGraphClient, t
         "done",
         "run_id",
     ]
+
+
+async def test_an_id_that_is_none_hears_live_events_only(
+    raw: httpx.AsyncClient, client: LangGraphClient, tid: str
+) -> None:
+    body = {"assistant_id": "work", "input": {"mode": "slow", "secs": 2.0}}
+    run = (await raw.post(f"/threads/{tid}/runs", json={**body, "stream_resumable": True})).json()
+    while (await client.threads.get_state(tid))["next"] != ["slow"]:
+        await asyncio.sleep(0.01)
+    path = f"/threads/{tid}/runs/{run['run_id']}/stream"
+    live = await raw.get(path, headers={"last-event-id": "bogus"})
+    assert live.text.count("event: values") == 2
+    assert "event: metadata" not in live.text
 
 
 async def test_a_queued_run_streams_when_its_turn_comes(client: LangGraphClient, tid: str) -> None:
@@ -241,6 +293,29 @@ async def test_a_run_is_cancelled_when_its_reader_goes_if_asked_so(
         run = await client.runs.get(thread["thread_id"], run_id)
         statuses[on_disconnect] = run["status"]
     assert statuses == {"cancel": "interrupted", "continue": "success"}
+
+
+@pytest.mark.parametrize("kind", ["stream", "join"])
+async def test_a_run_is_cancelled_when_who_joined_it_goes_if_asked_so(
+    raw: httpx.AsyncClient, client: LangGraphClient, tid: str, kind: str
+) -> None:
+    how = {"mode": "slow", "secs": 20}
+    run: Any = await client.runs.create(tid, "work", input=how)
+    path = f"/threads/{tid}/runs/{run['run_id']}"
+    for asked in ("0", "1"):
+        params = {"cancel_on_disconnect": asked}
+        async with raw.stream("GET", f"{path}/{kind}", params=params):
+            await asyncio.sleep(0.2)
+        if asked == "0":
+            assert (await raw.get(path)).json()["status"] in {"pending", "running"}
+    async with asyncio.timeout(15):
+        while (thread := await client.threads.get(tid))["status"] == "busy":
+            await asyncio.sleep(0.02)
+    assert (await raw.get(path)).json()["status"] == "interrupted"
+    assert thread["error"] == {
+        "error": "UserInterrupt",
+        "message": "client disconnected from the run stream (on_disconnect=cancel)",
+    }
 
 
 async def test_silence_is_broken_every_few_seconds(

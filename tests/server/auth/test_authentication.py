@@ -8,11 +8,18 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import ConflictError, NotFoundError, PermissionDeniedError
 from pydantic import SecretStr
+from starlette.requests import HTTPConnection
 
+from engine.caller import Caller
+from engine.database import Pool, migrate
 from engine.errors import ConfigError, Unauthorized
+from engine.keys import ApiKeys
 from engine.settings import Settings
-from server.auth import Keys
+from server.app import create_app
+from server.auth.authentication import Door
+from tests.fakes.serving import sample_graphs, serving
 from tests.server.conftest import KEYS
+from tests.server.test_cli import frontdesk
 
 BACK_END, WIDGET, THEIRS = (key.rpartition(":")[2] for key in KEYS.split(","))
 
@@ -174,12 +181,25 @@ async def test_a_graph_is_told_who_asks(back_end: LangGraphClient, widget: LangG
         assert BACK_END not in str(told)
 
 
-def test_development_on_loopback_is_open_and_production_is_not(settings: Settings) -> None:
-    nothing: Any = httpx.Headers()
-    caller = Keys(settings).caller(nothing)
+async def _caller(settings: Settings, pool: Pool, headers: dict[str, str]) -> Caller:
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    connection = HTTPConnection({"type": "http", "headers": raw, "path": "/threads"})
+    return await Door(settings).caller(connection, b"", ApiKeys(pool))
+
+
+async def test_development_on_loopback_is_open_and_nothing_else_is(
+    settings: Settings, pool: Pool
+) -> None:
+    await migrate(pool, "engine")
+    caller = await _caller(settings, pool, {"x-api-key": "whatever"})
     assert (caller.identity, caller.tenant, caller.trusted) == ("local", "default", True)
+    for changes in ({"env": "production"}, {"host": "0.0.0.0"}):  # noqa: S104
+        with pytest.raises(Unauthorized):
+            await _caller(settings.model_copy(update=changes), pool, {})
+    _, secret = await ApiKeys(pool).create("first", tenant="acme")
     with pytest.raises(Unauthorized):
-        Keys(settings.model_copy(update={"env": "production"})).caller(nothing)
+        await _caller(settings, pool, {})
+    assert (await _caller(settings, pool, {"x-api-key": secret})).tenant == "acme"
 
 
 @pytest.mark.parametrize(
@@ -187,10 +207,48 @@ def test_development_on_loopback_is_open_and_production_is_not(settings: Setting
 )
 def test_a_key_of_another_shape_stops_the_start(settings: Settings, keys: str) -> None:
     with pytest.raises(ConfigError, match="tenant:trusted:secret"):
-        Keys(settings.model_copy(update={"api_keys": SecretStr(keys)}))
+        Door(settings.model_copy(update={"api_keys": SecretStr(keys)}))
 
 
-def test_a_secret_may_hold_colons(settings: Settings) -> None:
-    keys = Keys(settings.model_copy(update={"api_keys": SecretStr(" acme:public:a:b , ")}))
-    headers: Any = httpx.Headers({"x-api-key": "a:b"})
-    assert keys.caller(headers).tenant == "acme"
+async def test_a_secret_may_hold_colons(settings: Settings, pool: Pool) -> None:
+    await migrate(pool, "engine")
+    changed = settings.model_copy(update={"api_keys": SecretStr(" acme:public:a:b , ")})
+    assert (await _caller(changed, pool, {"x-api-key": "a:b"})).tenant == "acme"
+
+
+async def test_made_keys_open_by_their_kind(settings: Settings, pool: Pool) -> None:
+    await migrate(pool, "engine")
+    _, back_end = await ApiKeys(pool).create("back end", tenant="acme")
+    _, person = await ApiKeys(pool).create("ann", tenant="acme", kind="user", customer_id="c-1")
+    async with (
+        serving(create_app(settings, sample_graphs)) as url,
+        get_client(url=url, api_key=back_end) as shop,
+        get_client(url=url, api_key=person) as ann,
+        httpx.AsyncClient(base_url=url) as nobody,
+    ):
+        assert (await nobody.post("/threads", json={})).status_code == 401
+        theirs: Any = await shop.threads.create()
+        mine: Any = await ann.threads.create()
+        assert {one["thread_id"] for one in await shop.threads.search()} == {
+            theirs["thread_id"],
+            mine["thread_id"],
+        }
+        assert [one["thread_id"] for one in await ann.threads.search()] == [mine["thread_id"]]
+        with pytest.raises(NotFoundError):
+            await ann.threads.get(theirs["thread_id"])
+
+
+async def test_keys_are_made_listed_and_revoked_on_the_command_line(
+    settings: Settings, pool: Pool
+) -> None:
+    made = await frontdesk(settings, "keys", "create", "shop", "--tenant", "acme")
+    about, secret = made.stdout.splitlines()
+    key_id = about.split()[0]
+    listed = await frontdesk(settings, "keys", "list")
+    assert f"{key_id} {secret[:11]}… shop: trusted of acme, scopes all" in listed.stdout
+    assert secret not in listed.stdout
+    assert await ApiKeys(pool).find(secret)
+    assert (await frontdesk(settings, "keys", "revoke", key_id)).returncode == 0
+    assert await ApiKeys(pool).find(secret) is None
+    wrong = await frontdesk(settings, "keys", "create", "x", "--scope", "runs:all")
+    assert (wrong.returncode, "Unknown scopes" in wrong.stderr) == (1, True)

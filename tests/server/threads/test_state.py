@@ -1,4 +1,3 @@
-import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -8,7 +7,6 @@ from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import (
     BadRequestError,
     ConflictError,
-    NotFoundError,
     UnprocessableEntityError,
 )
 
@@ -24,132 +22,6 @@ EMPTY = {
     "checkpoint_id": None,
     "parent_checkpoint_id": None,
 }
-
-
-async def test_a_new_thread_has_eight_fields(client: LangGraphClient) -> None:
-    thread = await client.threads.create(metadata={"u": "1"}, graph_id="chat")
-    assert set(thread) == {
-        "thread_id",
-        "created_at",
-        "updated_at",
-        "state_updated_at",
-        "metadata",
-        "status",
-        "config",
-        "values",
-    }
-    assert thread["metadata"] == {"u": "1", "graph_id": "chat"}
-    assert (thread["status"], thread["values"]) == ("idle", None)
-    assert str(thread["created_at"]).endswith("+00:00")
-    assert await client.threads.get(thread["thread_id"]) == thread
-
-
-async def test_a_taken_id_is_a_conflict_unless_the_thread_is_wanted(
-    client: LangGraphClient, tid: str
-) -> None:
-    with pytest.raises(ConflictError, match=f"Thread with ID {tid} already exists"):
-        await client.threads.create(thread_id=tid)
-    thread = await client.threads.create(
-        thread_id=tid, if_exists="do_nothing", metadata={"ignored": 1}
-    )
-    assert (thread["thread_id"], thread["metadata"]) == (tid, {})
-
-
-async def test_what_is_missing_is_missing(client: LangGraphClient) -> None:
-    missing = str(uuid4())
-    with pytest.raises(NotFoundError, match=f"Thread with ID {missing} not found"):
-        await client.threads.get(missing)
-    with pytest.raises(NotFoundError):
-        await client.threads.update(missing, metadata={})
-    with pytest.raises(NotFoundError):
-        await client.threads.delete(missing)
-    with pytest.raises(NotFoundError):
-        await client.threads.get_state(missing)
-    with pytest.raises(NotFoundError):
-        await client.threads.get_history(missing)
-    with pytest.raises(UnprocessableEntityError, match="Invalid thread ID: must be a UUID"):
-        await client.threads.get("abc")
-
-
-async def test_a_patch_merges_metadata(
-    client: LangGraphClient, raw: httpx.AsyncClient, tid: str
-) -> None:
-    await client.threads.update(tid, metadata={"a": 1, "b": {"c": 1}})
-    thread: Any = await client.threads.update(tid, metadata={"b": None})
-    assert thread["metadata"] == {"a": 1, "b": None}
-    assert thread["updated_at"] > thread["state_updated_at"]
-    headers = {"prefer": "return=minimal"}
-    response = await raw.patch(f"/threads/{tid}", json={"metadata": {"d": 1}}, headers=headers)
-    assert (response.status_code, response.content) == (204, b"")
-
-
-async def test_a_thread_can_be_deleted_while_it_works(client: LangGraphClient, tid: str) -> None:
-    run: Any = await client.runs.create(tid, "work", input={"mode": "slow", "secs": 30})
-    joining = asyncio.create_task(client.runs.join(tid, run["run_id"]))
-    await asyncio.sleep(0.2)
-    await client.threads.delete(tid)
-    await asyncio.wait_for(joining, 5)
-    with pytest.raises(NotFoundError):
-        await client.threads.get(tid)
-
-
-async def test_threads_are_found_by_what_they_are(client: LangGraphClient) -> None:
-    tag = str(uuid4())
-    for number in range(5):
-        metadata = {"tag": tag, "n": number, "nested": {"a": 1, "b": [1, 2]}}
-        await client.threads.create(metadata=metadata)
-    found = await client.threads.search(metadata={"tag": tag})
-    assert [thread["metadata"]["n"] for thread in found] == [4, 3, 2, 1, 0]  # type: ignore[index]
-    nested = {"tag": tag, "nested": {"a": 1}}
-    assert len(await client.threads.search(metadata=nested, limit=3)) == 3
-    assert await client.threads.count(metadata=nested) == 5
-    assert await client.threads.search(metadata={"tag": tag}, status="busy") == []
-    found = await client.threads.search(
-        metadata={"tag": tag}, sort_by="created_at", sort_order="asc", offset=3
-    )
-    assert [thread["metadata"]["n"] for thread in found] == [3, 4]  # type: ignore[index]
-    ids: Any = [found[0]["thread_id"], str(uuid4())]
-    assert await client.threads.search(ids=ids) == found[:1]
-    with pytest.raises(BadRequestError, match="Invalid thread ID abc"):
-        await client.threads.search(ids=["abc"])
-    chosen: Any = ["thread_id", "status"]
-    (row, *_) = await client.threads.search(metadata={"tag": tag}, select=chosen)
-    assert set(row) == {"thread_id", "status"}
-
-
-async def test_threads_are_found_by_their_values(client: LangGraphClient, tid: str) -> None:
-    topic = str(uuid4())
-    await client.runs.wait(tid, "approval", input={"topic": topic})
-    found = await client.threads.search(values={"topic": topic})
-    assert [thread["thread_id"] for thread in found] == [tid]
-    assert found[0]["interrupts"]
-    assert await client.threads.count(values={"topic": topic}, status="interrupted") == 1
-
-
-async def test_pages_say_whether_there_are_more(raw: httpx.AsyncClient) -> None:
-    tag = str(uuid4())
-    for _ in range(5):
-        await raw.post("/threads", json={"metadata": {"tag": tag}})
-    seen = {}
-    for offset in (0, 2, 4, 40):
-        body = {"metadata": {"tag": tag}, "limit": 2, "offset": offset}
-        headers = (await raw.post("/threads/search", json=body)).headers
-        seen[offset] = headers["x-pagination-total"], headers.get("x-pagination-next")
-    assert seen == {0: ("3", "2"), 2: ("5", "4"), 4: ("5", None), 40: ("40", None)}
-    for limit in (0, 1001):
-        response = await raw.post("/threads/search", json={"limit": limit})
-        assert response.status_code == 422
-        assert isinstance(response.json()["detail"], str)
-
-
-async def test_bodies_need_no_content_type_but_must_be_json(raw: httpx.AsyncClient) -> None:
-    headers = {"content-type": "text/plain;charset=UTF-8"}
-    response = await raw.post("/threads/search", content=b'{"limit": 1}', headers=headers)
-    assert response.status_code == 200
-    for content in (b"", b"{", b'"text"'):
-        response = await raw.post("/threads", content=content)
-        assert response.status_code == 422
-        assert response.json() == {"detail": "Invalid JSON in request body"}
 
 
 async def test_a_thread_without_checkpoints_has_an_empty_state(
@@ -315,17 +187,6 @@ async def test_updates_that_make_no_sense_are_refused(client: LangGraphClient, t
         await client.threads.update_state(tid, {}, as_node="prep")
 
 
-async def test_text_that_a_database_cannot_hold_is_no_error(
-    client: LangGraphClient, tid: str
-) -> None:
-    await client.threads.update(tid, metadata={"name": "a\0b"})
-    await client.runs.wait(tid, "approval", input={"topic": "x\0y"})
-    thread: Any = await client.threads.get(tid)
-    assert thread["metadata"]["name"] == "a\ufffdb"
-    assert thread["values"]["topic"] == "x\ufffdy"
-    assert await client.threads.count(values={"topic": "x\ufffdy"}) == 1
-
-
 async def test_nothing_is_built_on_an_id_that_no_checkpoint_can_have(
     raw: httpx.AsyncClient, client: LangGraphClient, tid: str
 ) -> None:
@@ -353,22 +214,82 @@ async def test_an_id_that_no_checkpoint_has_finds_nothing(
     assert response.json()["values"] == {}
 
 
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [
-        ("/threads/search", {"offset": 10**30}),
-        ("/threads/search", {"metadata": [1]}),
-        ("/threads/{tid}/state/checkpoint", {}),
-        ("/threads/{tid}/state/checkpoint", {"checkpoint": {"checkpoint_id": 1}}),
-        ("/threads/{tid}/history", {"limit": "many"}),
-        ("/threads/{tid}/state", {"values": {}, "as_node": 1}),
-    ],
-    ids=str,
-)
-async def test_what_makes_no_sense_is_refused_not_crashed_on(
-    raw: httpx.AsyncClient, client: LangGraphClient, tid: str, path: str, body: dict[str, Any]
+async def test_only_what_is_chosen_of_a_state_is_shown(
+    client: LangGraphClient, raw: httpx.AsyncClient, tid: str
 ) -> None:
     await client.runs.wait(tid, "work", input={"mode": "done"})
-    response = await raw.post(path.format(tid=tid), json=body)
+    whole: Any = await client.threads.get_state(tid)
+    chosen = ["next", "values.steps", "values.nothing"]
+    some = {"next": [], "values": {"steps": ["prep", "done"]}}
+    assert await client.threads.get_state(tid, select=chosen) == some
+    at = whole["checkpoint"]
+    for place in ({"checkpoint": at}, {"checkpoint_id": at["checkpoint_id"]}):
+        assert await client.threads.get_state(tid, select=chosen, **place) == some
+    history = await client.threads.get_history(tid, select=["checkpoint"], limit=1)
+    assert history == [{"checkpoint": at}]
+    params: Any = {"select": ["metadata,values.mode", "values"]}
+    for path in ("state", f"state/{at['checkpoint_id']}"):
+        row = (await raw.get(f"/threads/{tid}/{path}", params=params)).json()
+        assert row == {"metadata": whole["metadata"], "values": whole["values"]}
+    (row,) = (
+        await raw.get(f"/threads/{tid}/history", params={"limit": 1, "select": "next"})
+    ).json()
+    assert row == {"next": []}
+    assert (await raw.get(f"/threads/{tid}/history", params={"limit": 0})).json() == []
+    response = await raw.get(f"/threads/{tid}/state", params={"select": "bogus"})
     assert response.status_code == 422
-    assert isinstance(response.json()["detail"], str)
+
+
+async def test_metadata_can_be_added_to_the_latest_state(
+    raw: httpx.AsyncClient, client: LangGraphClient, tid: str
+) -> None:
+    response = await raw.patch(f"/threads/{tid}/state", json={"metadata": {"b": 1}})
+    assert (response.status_code, response.json()) == (200, {})
+    await client.runs.wait(tid, "approval", input={"topic": "cats"})
+    before: Any = await client.threads.get_history(tid)
+    added = {"a": 1, "step": 99, "source": "odd"}
+    await raw.patch(f"/threads/{tid}/state", json={"metadata": added})
+    head, *past = await client.threads.get_history(tid)
+    assert head == {**before[0], "metadata": {**before[0]["metadata"], "a": 1}}
+    assert past == before[1:]
+    assert (await client.threads.get(tid))["metadata"].items() >= {**added, "b": 1}.items()  # type: ignore[union-attr]
+    values: Any = await client.runs.wait(tid, "approval", command={"resume": "yes"})
+    assert values["log"] == ["write_draft", "human:yes", "publish"]
+    missing = await raw.patch(f"/threads/{uuid4()}/state", json={"metadata": {}})
+    assert missing.status_code == 404
+
+
+async def test_what_a_reducer_cannot_take_is_refused(client: LangGraphClient, tid: str) -> None:
+    await client.runs.wait(tid, "chat", input={"messages": [{"role": "user", "content": "hi"}]})
+    before: Any = await client.threads.get_state(tid)
+    for wrong in ([{"role": "odd"}], [{"content": 3.5, "type": "human"}], 7):
+        with pytest.raises(BadRequestError, match="The graph cannot take this"):
+            await client.threads.update_state(tid, {"messages": wrong}, as_node="model")
+    for text in ("text", 7):
+        with pytest.raises(UnprocessableEntityError):
+            await client.threads.update_state(tid, text, as_node="model")  # type: ignore[arg-type]
+    assert await client.threads.get_state(tid) == before
+
+
+async def test_an_input_can_be_written_as_if_a_run_had_begun(
+    client: LangGraphClient, tid: str
+) -> None:
+    await client.threads.update(tid, metadata={"graph_id": "approval"})
+    await client.threads.update_state(tid, {"topic": "s"}, as_node="__input__")
+    state: Any = await client.threads.get_state(tid)
+    assert (state["metadata"]["source"], state["next"]) == ("input", ["__start__"])
+    assert (await client.threads.get(tid))["status"] == "interrupted"
+    assert (await client.runs.wait(tid, "approval", input=None))["draft"] == "draft about s"  # type: ignore[index,call-overload]
+
+
+async def test_a_copied_checkpoint_can_be_changed_on_the_way(
+    client: LangGraphClient, tid: str
+) -> None:
+    await client.runs.wait(tid, "approval", input={"topic": "cats"})
+    head: Any = await client.threads.get_state(tid)
+    edits: Any = [[{"log": ["said"]}, "ask_human"]]
+    await client.threads.update_state(
+        tid, edits, as_node="__copy__", checkpoint_id=head["checkpoint_id"]
+    )
+    state: Any = await client.threads.get_state(tid)
+    assert (state["values"]["log"], state["next"]) == (["write_draft", "said"], ["publish"])

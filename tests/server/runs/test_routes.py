@@ -4,10 +4,14 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
-from tests.fakes.graphs import REPLY
+from engine.settings import Settings
+from server.app import create_app
+from tests.api.project.graphs import REPLY
+from tests.fakes.serving import sample_graphs, serving
 
 SLOW = {"mode": "slow", "secs": 0.6}
 STUCK = {"mode": "slow", "secs": 30}
@@ -158,7 +162,7 @@ async def test_cancelling_answers_202_and_ends_streams_in_silence(
     await asyncio.sleep(0.1)
     response = await raw.post(f"/threads/{tid}/runs/{run_id}/cancel")
     assert (response.status_code, response.content) == (202, b"")
-    assert await asyncio.wait_for(following, 5) == []
+    assert await asyncio.wait_for(following, 30) == []
 
 
 async def test_rolling_back_removes_the_run_and_what_it_wrote(
@@ -254,7 +258,7 @@ async def test_unknown_graphs_and_assistants_differ(client: LangGraphClient, tid
     "wrong",
     [
         {"stream_mode": "bogus"},
-        {"stream_mode": ["events"]},
+        {"stream_mode": ["values", "bogus"]},
         {"multitask_strategy": "bogus"},
         {"checkpoint_id": "abc"},
         {"config": 1},
@@ -262,6 +266,8 @@ async def test_unknown_graphs_and_assistants_differ(client: LangGraphClient, tid
         {"config": {"recursion_limit": 0}},
         {"checkpoint": {"checkpoint_id": 1}},
         {"command": {"goto": {"input": 1}}},
+        {"command": {"goto": [{"node": "done", "input": {}}, "done"]}},
+        {"feedback_keys": "useful"},
         {"after_seconds": 1e300},
         {"webhook": "/hook"},
         {"webhook": "ftp://example.com/hook"},
@@ -313,9 +319,12 @@ async def test_context_and_configurable_mirror_each_other(
 
 async def test_a_command_may_send_an_input_to_a_node(client: LangGraphClient, tid: str) -> None:
     await client.runs.wait(tid, "work", input={"mode": "done"})
-    command: Any = {"goto": [{"node": "done", "input": {}}, "done"], "update": [["mode", "child"]]}
+    command: Any = {"goto": [{"node": "done", "input": {}}], "update": [["mode", "child"]]}
     values: Any = await client.runs.wait(tid, "work", command=command)
-    assert values == {"mode": "child", "steps": ["prep", "done", "done", "done"]}
+    assert values == {"mode": "child", "steps": ["prep", "done", "done"]}
+    command = {"goto": ["done", "prep"], "update": {"mode": "done"}}
+    values = await client.runs.wait(tid, "work", command=command)
+    assert sorted(values["steps"][3:]) == ["done", "done", "prep"]
 
 
 async def test_a_run_stops_before_and_after_nodes(client: LangGraphClient, tid: str) -> None:
@@ -370,6 +379,10 @@ async def test_runs_are_listed_newest_first_and_can_be_deleted(
     assert set((await client.runs.list(tid, select=chosen))[0]) == {"run_id", "status"}
     response = await raw.get(f"/threads/{tid}/runs", params={"select": "bogus"})
     assert response.status_code == 422
+    assert response.json()["detail"].startswith("Invalid select columns: ['bogus']. Expected: {")
+    assert (await raw.get(f"/threads/{tid}/runs", params={"limit": 0})).json() == []
+    response = await raw.get(f"/threads/{tid}/runs", params={"limit": "abc"})
+    assert response.status_code == 400
     await client.runs.delete(tid, runs[0]["run_id"])
     assert await client.runs.list(tid) == runs[1:]
     history = await client.threads.get_history(tid, limit=50)
@@ -402,7 +415,6 @@ async def test_what_the_client_says_about_itself_is_dropped(
         "langgraph_auth_user": {"identity": "root", "trusted": True},
         "langgraph_auth_user_id": "root",
         "__pregel_checkpointer": "mine",
-        "user_id": "root",
         "thread_id": str(uuid4()),
         "harmless": 1,
     }
@@ -428,6 +440,17 @@ async def test_what_the_client_says_about_itself_is_dropped(
     assert (told[0]["thread_id"], told[0]["harmless"]) == (tid, 1)
 
 
+@pytest.mark.parametrize(
+    "said", [{"config": {"configurable": {"user_id": "u1"}}}, {"context": {"user_id": "u1"}}]
+)
+async def test_a_back_end_says_for_which_user_a_graph_works(
+    client: LangGraphClient, tid: str, said: Any
+) -> None:
+    stream = client.runs.stream(tid, "work", input={"mode": "tell"}, stream_mode=["custom"], **said)
+    (told,) = [part.data["configurable"] async for part in stream if part.event == "custom"]
+    assert (told["user_id"], told["langgraph_auth_user_id"]) == ("u1", "local")
+
+
 async def test_the_last_message_is_the_models(client: LangGraphClient, tid: str) -> None:
     values: Any = await client.runs.wait(tid, "chat", input=HELLO)
     assert list(values["messages"][-1]) == [
@@ -442,3 +465,101 @@ async def test_the_last_message_is_the_models(client: LangGraphClient, tid: str)
         "usage_metadata",
     ]
     assert values["messages"][-1]["content"] == REPLY
+
+
+async def test_what_only_the_hosted_service_knows_changes_nothing(
+    raw: httpx.AsyncClient, tid: str
+) -> None:
+    body = {
+        "assistant_id": "work",
+        "input": {"mode": "done"},
+        "feedback_keys": ["useful"],
+        "langsmith_tracer": {"project_name": "x"},
+        "strict_resume": True,
+    }
+    response = await raw.post(f"/threads/{tid}/runs/wait", json=body)
+    assert response.json()["steps"] == ["prep", "done"]
+    (run,) = (await raw.get(f"/threads/{tid}/runs")).json()
+    assert run["kwargs"]["feedback_keys"] == ["useful"]
+
+
+async def test_checkpoints_tell_how_their_run_was_configured_but_no_secrets(
+    client: LangGraphClient, raw: httpx.AsyncClient, tid: str
+) -> None:
+    configurable = {"colour": "red", "n": 3, "api_key": "k-123", "nested": {"x": 1}}
+    body = {
+        "assistant_id": "work",
+        "input": {"mode": "child"},
+        "metadata": {"own": 1},
+        "config": {"configurable": configurable, "metadata": {"more": 2}},
+    }
+    sent = {"x-request-id": "request-7"}
+    await raw.post(f"/threads/{tid}/runs/wait", json=body, headers=sent)
+    metadata: Any = (await client.threads.get_state(tid))["metadata"]
+    assert {key: metadata[key] for key in ("colour", "n", "own", "more")} == {
+        "colour": "red",
+        "n": 3,
+        "own": 1,
+        "more": 2,
+    }
+    assert metadata["langgraph_request_id"] == "request-7"
+    assert not {"api_key", "nested", "__metadata_keys"} & set(metadata)
+
+
+async def test_a_thread_that_a_run_makes_has_the_runs_metadata(client: LangGraphClient) -> None:
+    tid = str(uuid4())
+    asked: Any = {"input": {"mode": "done"}, "metadata": {"origin": "widget"}}
+    await client.runs.wait(tid, "work", if_not_exists="create", **asked)
+    await client.runs.wait(tid, "work", if_not_exists="create", input={}, metadata={"origin": "x"})
+    metadata = (await client.threads.get(tid))["metadata"] or {}
+    assert metadata["origin"] == "widget"
+
+
+async def test_a_missing_run_is_told_apart_from_a_missing_thread(
+    raw: httpx.AsyncClient, tid: str
+) -> None:
+    other = str(uuid4())
+    answers = {
+        f"/threads/{tid}/runs/{other}": "Not Found",
+        f"/threads/{other}/runs/{tid}": f"Thread with ID {other} not found",
+    }
+    for path, detail in answers.items():
+        response = await raw.get(path)
+        assert (response.status_code, response.json()) == (404, {"detail": detail})
+    for path in (f"/threads/{tid}/runs/{other}", f"/threads/{other}/runs/{tid}"):
+        response = await raw.post(f"{path}/cancel")
+        assert (response.status_code, response.json()["detail"]) == (
+            404,
+            "No runs found to cancel.",
+        )
+    response = await raw.delete(f"/threads/{tid}/runs/{other}")
+    assert (response.status_code, response.json()) == (404, {"detail": "Run not found"})
+
+
+async def test_a_cancel_that_waits_says_where_to_join(
+    client: LangGraphClient, raw: httpx.AsyncClient, tid: str
+) -> None:
+    run_id = await started(client, tid)
+    path = f"/threads/{tid}/runs/{run_id}"
+    response = await raw.post(f"{path}/cancel", params={"wait": "1", "reason": "impatience"})
+    assert (response.status_code, response.json()) == (200, {})
+    assert response.headers["location"] == f"{path}/join"
+    assert response.headers["content-location"] == path
+
+
+async def test_a_run_that_takes_too_long_ends_as_timeout(
+    served_settings: Settings,
+) -> None:
+    settings = served_settings.model_copy(update={"run_seconds": 0.3})
+    async with serving(create_app(settings, sample_graphs)) as url, get_client(url=url) as client:
+        thread: Any = await client.threads.create()
+        tid = thread["thread_id"]
+        parts = [part async for part in client.runs.stream(tid, "work", input=STUCK)]
+        assert {part.event for part in parts} == {"metadata", "values"}
+        assert [run["status"] for run in await client.runs.list(tid)] == ["timeout"]
+        thread = await client.threads.get(tid)
+    assert (thread["status"], thread["error"]) == (
+        "error",
+        {"error": "TimeoutError", "message": ""},
+    )
+    assert thread["values"]["steps"] == ["prep"]
