@@ -72,7 +72,7 @@ MEASURES = (
     Measure("rss", "resident memory of the server, MB", 0.05, 4e6, 1e6),
     Measure("descriptors", "its file descriptors", 0.25, 12),
     Measure("sockets", "its sockets", 0.25, 12),
-    Measure("backends", "Postgres connections", 0.0, 2),
+    Measure("backends", "Postgres connections", 0.0, 4),
     Measure("redis_clients", "Redis connections", 0.25, 12),
     Measure("job_rows", "rows of jobs and of their events", 0.0, 200),
     Measure("job_bytes", "bytes of the jobs' tables, kB", 0.25, 256e3, 1e3),

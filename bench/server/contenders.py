@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from bench.checkpoints.contenders import Stores
 from bench.five import TOKENS
+from bench.peer import DEV
 from bench.server.inside import SAID
 from bench.server.load import Crowd, Durability, Streamed, crowd, streams
 from bench.wire import Wire, WireError, wired
@@ -120,18 +121,19 @@ async def inside(name: str, stores: Stores) -> AsyncIterator[Contender]:
 
 
 @asynccontextmanager
-async def served(stores: Stores, **settings: str) -> AsyncIterator[Served]:
-    """Our server: one process, with room for everybody at once."""
+async def served(stores: Stores, checkout: Path | None = None) -> AsyncIterator[Served]:
+    """Our server, as it is in this checkout or in that one: one process, room for everybody."""
+    folder = str(checkout or Path.cwd())
     env = {
         "DATABASE_URL": stores.dsn,
         "REDIS_URL": stores.redis or "",
         "FRONTDESK_SLOTS": str(SLOTS),
         "FRONTDESK_RATE_LIMIT": "1000000000",
-        **settings,
+        "PYTHONPATH": folder,
     }
     port = free_port()
     command = [sys.executable, "-m", "bench.five_server", str(port)]
-    async with serving("server", command, port, env) as contender:
+    async with serving("server", command, port, env, folder) as contender:
         yield contender
 
 
@@ -141,8 +143,7 @@ async def official() -> AsyncIterator[Served]:
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="frontdesk-bench-") as folder:
         _write_project(Path(folder))
-        options = ["--no-browser", "--no-reload", "--port", str(port), "--n-jobs-per-worker", "64"]
-        command = [str(Path(sys.executable).with_name("langgraph")), "dev", *options]
+        command = [*DEV, "--port", str(port), "--n-jobs-per-worker", "64"]
         env = {"LANGSMITH_TRACING": "false", "PYTHONPATH": str(Path.cwd())}
         async with serving("langgraph dev", command, port, env, folder) as contender:
             yield contender

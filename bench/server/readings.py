@@ -1,7 +1,6 @@
 """What is read off the servers: commits, memory, idle CPU."""
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,14 +64,15 @@ async def _touch(port: int, number: int) -> None:
 async def idle_share(pid: int, seconds: float) -> float:
     """The share of a core that the process takes while nobody asks it for anything."""
     await asyncio.sleep(2)
-    before = _cpu(pid)
+    before = cpu_seconds(pid)
     await asyncio.sleep(seconds)
-    return (_cpu(pid) - before) / seconds
+    return (cpu_seconds(pid) - before) / seconds
 
 
-def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def cpu_seconds(pid: int) -> float:
+    """Of all the process's threads that are alive."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 def _rss(pid: int) -> float:

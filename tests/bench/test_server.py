@@ -25,3 +25,22 @@ def test_the_comparison_prints_every_row_and_goal() -> None:
     for goal in ("a wait alone takes more", "the first token", "turn 100", "idle it takes"):
         assert goal in done.stdout
     assert "MB at 20 threads" in done.stdout
+
+
+@pytest.mark.long
+@pytest.mark.requires("redis-server", "valkey-server")
+def test_a_checkout_is_compared_with_itself() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.server.against", ".", "--rounds", "1"],
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [line.split(" | ") for line in done.stdout.splitlines()[2:]]
+    assert [row[0:2] for row in rows] == [
+        [f"| {durability}", str(width)] for durability in ("exit", "async") for width in (1, 4)
+    ]
+    for *_, cpu, p50 in rows:
+        for figures in (cpu, p50.removesuffix(" |")):
+            assert all(float(each) > 0 for each in figures.split(", "))
