@@ -19,10 +19,11 @@ class Build:
 
 
 _DISPATCH = "engine/migrations/080_dispatch.sql"
+_ASK = "engine/migrations/089_access.sql"
 
 BUILDS = {
     "ignores the idempotency key": Build(
-        ((_DISPATCH, "if the_key is not null then", "if false then"),),
+        ((_ASK, "if the_key is not null then", "if false then"),),
         "was not asked for",
         runs=100,
     ),

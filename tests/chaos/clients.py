@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from tests.chaos.journal import Journal, Message, Seen
+from tests.sse import live
 
 _PAUSE = 0.15
 _THINKING = 1.0  # seconds between what a customer says at once, as a mean
@@ -222,16 +223,7 @@ class Customers:
 async def _events(
     response: httpx.Response,
 ) -> AsyncIterator[tuple[tuple[int, int] | None, str, Any]]:
-    """Whole events only, as a browser would read them."""
-    fields: dict[str, str] = {}
-    async for line in response.aiter_lines():
-        if line:
-            key, _, value = line.partition(": ")
-            fields[key] = value
-        elif "event" in fields:
-            epoch, _, number = fields.get("id", "").partition("-")
-            event_id = (int(epoch), int(number)) if number else None
-            yield event_id, fields["event"], json.loads(fields["data"])
-            fields = {}
-        else:
-            fields = {}
+    async for event in live(response):
+        epoch, _, number = event.get("id", "").partition("-")
+        event_id = (int(epoch), int(number)) if number else None
+        yield event_id, event["event"], json.loads(event["data"])

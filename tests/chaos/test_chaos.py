@@ -11,9 +11,6 @@ from tests.chaos.broken import BUILDS, ROOT, edited
 
 pytestmark = pytest.mark.requires("redis-server", "valkey-server")
 
-_QUICK = ("takes the newest run first",)
-_SLOW = tuple(name for name in BUILDS if name not in _QUICK)
-
 
 def campaign(*words: str, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
     program = [sys.executable, "-m", "tests.chaos.campaign", *words]
@@ -56,16 +53,10 @@ def test_a_thousand_runs_on_a_hundred_threads_are_neither_lost_nor_doubled_nor_s
     survived(capsys, "--runs", "1000", "--threads", "100")
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", _QUICK)
-def test_a_broken_build_is_caught(name: str, tmp_path: Path) -> None:
-    is_caught(name, tmp_path)
-
-
 @pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", _SLOW)
-def test_a_build_that_breaks_under_faults_is_caught(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", BUILDS)
+def test_a_broken_build_is_caught(name: str, tmp_path: Path) -> None:
     is_caught(name, tmp_path)
 
 
