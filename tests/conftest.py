@@ -3,7 +3,6 @@
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -20,6 +19,7 @@ from engine.embedded.redis import Redis, find_program
 from engine.embedded.shared import Server, SharedServer
 from engine.settings import Settings
 from tests.databases import database
+from tests.folders import reachable_folder
 
 hypothesis_settings.register_profile("untimed", deadline=None)  # machines differ
 hypothesis_settings.load_profile("untimed")
@@ -59,28 +59,20 @@ def requires() -> Callable[..., None]:
     return _require
 
 
-@contextmanager
-def _reachable_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="frontdesk-")).resolve()
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
 @pytest.fixture
 def data_folder() -> Iterator[Path]:
     """For FRONTDESK_DATA of processes that start servers of their own.
 
     Other than `tmp_path`, which root closes, the servers' account can reach it.
     """
-    with _reachable_folder() as folder:
+    with reachable_folder() as folder:
         yield folder
 
 
 @pytest.fixture(scope="session")
 def place() -> Iterator[Place]:
     """Where the session's servers live."""
-    with _reachable_folder() as folder:
+    with reachable_folder() as folder:
         yield find_place(folder)
 
 
@@ -92,7 +84,6 @@ def _running(place: Place, server: Server) -> Iterator[SharedServer]:
         yield shared
     finally:
         shared.release()
-        shared.wait_until_stopped()
 
 
 @pytest.fixture(scope="session")

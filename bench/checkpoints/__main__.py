@@ -66,7 +66,6 @@ def _running(place: Place, server: Server) -> Iterator[Path]:
         yield shared.sockets
     finally:
         shared.release()
-        shared.wait_until_stopped()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -82,19 +83,22 @@ class SharedServer:
         return self._users is not None
 
     def release(self) -> None:
-        """Stop using the server, which stops when this was its last user."""
+        """Stop using the server; when nobody else uses it, return when it has stopped.
+
+        So the folder is at rest for whoever removes it next, and a container that ends with this
+        process does not cut the server off.
+        """
         self._released.set()
         if self._guard.is_alive():
             self._guard.join()
-        if self._users is not None:
-            os.close(self._users)
-            self._users = None
-
-    def wait_until_stopped(self) -> None:
-        """Return when the server has stopped after its last user."""
-        lock = self._open("watch.lock")
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        os.close(lock)
+        users, self._users = self._users, None
+        if users is None:
+            return
+        fcntl.flock(users, fcntl.LOCK_UN)
+        with suppress(FileNotFoundError):  # somebody has removed the folder already
+            while self._watched() and not _used(users):
+                time.sleep(_POLL_SECONDS)
+        os.close(users)
 
     def _share(self, users: int, deadline: float) -> None:
         """Hold the users file; a watcher that is stopping its server keeps us out meanwhile."""
@@ -195,6 +199,14 @@ class SharedServer:
             f"{self.folder}: the server does not start. Set {self._server.setting} "
             "to use your own. The end of its log:\n" + "\n".join(log[-10:])
         )
+
+
+def _used(users: int) -> bool:
+    """Whether somebody shares the users file: neither nobody, nor a watcher that is stopping."""
+    if _locked(users, fcntl.LOCK_EX):
+        fcntl.flock(users, fcntl.LOCK_UN)
+        return False
+    return _locked(users, fcntl.LOCK_SH)
 
 
 def _locked(descriptor: int, kind: int) -> bool:

@@ -6,16 +6,15 @@ what differs, too.
 
 import asyncio
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 from bench.peer import PYTHON
 from tests.api.differences import differ, listed, play_official, wrong
 from tests.api.play import Outcome, play
 from tests.api.registry import SCENARIOS
 from tests.api.servers import frontdesk
+from tests.folders import reachable_folder
 
 
 async def main(words: Sequence[str]) -> int:
@@ -27,16 +26,12 @@ async def main(words: Sequence[str]) -> int:
     chosen = [word for word in words if word != "--diff"]
     rows = [row for row in SCENARIOS if not chosen or any(word in row for word in chosen)]
     with ExitStack() as stack:
-        stores = [{"FRONTDESK_DATA": _folder(stack)} for _ in range(2)]
+        stores = [
+            {"FRONTDESK_DATA": str(stack.enter_context(reachable_folder()))} for _ in range(2)
+        ]
         async with frontdesk(stores) as ours:
             both = await asyncio.gather(play_official(rows), play(ours, rows))
     return _report(rows, *both, show=show)
-
-
-def _folder(stack: ExitStack) -> str:
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="frontdesk-parity-"))
-    Path(folder).chmod(0o755)  # the embedded servers' own account must reach it
-    return folder
 
 
 def _report(

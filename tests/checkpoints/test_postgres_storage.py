@@ -581,7 +581,6 @@ def serving(place: Place) -> Iterator[str]:
         yield postgres.url(shared.sockets)
     finally:
         shared.release()
-        shared.wait_until_stopped()
 
 
 async def test_a_restart_of_the_server_is_survived(data_folder: Path) -> None:

@@ -3,7 +3,6 @@
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from bench.peer import DEV, PYTHON
 from checkpoints import PostgresCheckpointer
 from engine.embedded import open_servers
 from engine.settings import Settings
+from tests.folders import reachable_folder
 
 pytestmark = pytest.mark.requires(str(PYTHON))
 
@@ -25,9 +25,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="frontdesk-dev-") as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
+    with reachable_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")

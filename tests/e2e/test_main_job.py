@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from langgraph_sdk.client import LangGraphClient
 
 from engine.embedded import open_servers
 from engine.settings import Settings
+from tests.folders import reachable_folder
 from tools._crm.demo import company
 
 ROOT = Path(__file__).parents[2]
@@ -68,9 +68,8 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def desk() -> Iterator[Desk]:
-    with tempfile.TemporaryDirectory(prefix="frontdesk-e2e-") as folder:
-        Path(folder).chmod(0o755)  # as root, the servers' own account has to reach it
-        served = Desk(Path(folder))
+    with reachable_folder() as folder:
+        served = Desk(folder)
         served.start()
         yield served
         served.stop()

@@ -1,11 +1,9 @@
 """Folders for servers that tests start and kill, and a look at the processes in them."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +12,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
+from tests.folders import reachable_folder
 
 User = subprocess.Popen[str]
 
@@ -96,17 +96,11 @@ def eventually() -> Callable[..., None]:
     return _eventually
 
 
-def _open_folder() -> Path:
-    if not Path("/proc/self/cwd").exists():
-        pytest.skip("looks at processes through /proc")
-    folder = Path(tempfile.mkdtemp(prefix="frontdesk-")).resolve()
-    folder.chmod(0o755)
-    return folder
-
-
 @contextmanager
 def _left_idle(folder: Path) -> Iterator[Path]:
     """Nothing may run in the folder after the test."""
+    if not Path("/proc/self/cwd").exists():
+        pytest.skip("looks at processes through /proc")
     processes = Processes(folder)
     try:
         yield folder
@@ -119,9 +113,8 @@ def _left_idle(folder: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def _used_folder() -> Iterator[Path]:
-    folder = _open_folder()
-    yield folder
-    shutil.rmtree(folder)
+    with reachable_folder() as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -134,10 +127,8 @@ def folder(_used_folder: Path) -> Iterator[Path]:
 @pytest.fixture
 def new_folder() -> Iterator[Path]:
     """A data folder that every account can reach, in which no server has been yet."""
-    folder = _open_folder()
-    with _left_idle(folder):
+    with reachable_folder() as folder, _left_idle(folder):
         yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -77,7 +77,6 @@ def test_root_runs_servers_elsewhere_when_they_cannot_reach_its_folder_and_says_
     server = SharedServer(place, Postgres(fsync=False))
     server.acquire()
     server.release()
-    server.wait_until_stopped()
     assert find_place(closed, system) == place
 
 

@@ -51,7 +51,6 @@ def test_what_was_written_is_there_after_a_kill_and_after_a_restart(
         assert client.get("kept") == b"yes"
         client.set("kept", "still")
     server.release()
-    server.wait_until_stopped()
     again = SharedServer(find_place(folder), Redis())
     again.acquire()
     with redis.Redis.from_url(Redis().url(again.sockets)) as client:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,13 @@ def first_line(user: subprocess.Popen[str]) -> str:
     return line
 
 
+def kill_together(processes: Any, user: subprocess.Popen[str]) -> None:
+    (watcher,) = processes.watchers()
+    os.kill(watcher, signal.SIGSTOP)  # or it would replace the server; its death would stop it
+    for pid in (*processes.servers(), watcher, user.pid):
+        os.kill(pid, signal.SIGKILL)
+
+
 def test_what_was_written_is_there_after_a_restart(
     place: Place, server: SharedServer, ask: Ask
 ) -> None:
@@ -51,7 +59,6 @@ def test_what_was_written_is_there_after_a_restart(
     ask(url(server), "create table restarted as select 42 as value")
     before = ask(url(server), STARTED)
     server.release()
-    server.wait_until_stopped()
     again = SharedServer(place, Postgres(fsync=False))
     again.acquire()
     try:
@@ -61,8 +68,8 @@ def test_what_was_written_is_there_after_a_restart(
         again.release()
 
 
-def test_two_processes_share_one_server_and_the_last_one_stops_it(
-    use: Use, ask: Ask, processes: Any, eventually: Any
+def test_two_processes_share_one_server_and_the_last_one_ends_when_it_has_stopped(
+    use: Use, ask: Ask, processes: Any
 ) -> None:
     first, second = use(), use()
     where = first_line(first)
@@ -72,7 +79,7 @@ def test_two_processes_share_one_server_and_the_last_one_stops_it(
     assert first.communicate() == ("", "")
     assert ask(where, STARTED) == started
     assert second.communicate() == ("", "")
-    eventually(lambda: processes.all() == [])
+    assert processes.servers() == []
 
 
 def test_a_killed_user_stops_the_server_when_it_was_the_last(
@@ -127,8 +134,7 @@ def test_files_left_by_processes_that_were_all_killed_do_not_hinder_the_next_sta
 ) -> None:
     user = use()
     ask(first_line(user), "create table kept as select 42 as value")
-    for pid in (*processes.watchers(), *processes.servers(), user.pid):
-        os.kill(pid, signal.SIGKILL)
+    kill_together(processes, user)
     assert (server.folder / "data" / "postmaster.pid").exists()
     server.acquire()
     assert ask(url(server), "select value from kept") == 42
@@ -141,7 +147,7 @@ def test_a_server_without_a_watcher_is_stopped_before_another_starts(
     place.private_folder(server.sockets)
     arguments = Postgres().prepare(place, server.folder, server.sockets)["arguments"]
     with as_account(place, arguments) as orphan:
-        ask(url(server), "select 1")
+        ask(Postgres().url(server.sockets, "postgres"), "select 1")
         server.acquire()
         assert orphan.wait(10) == 0
     assert ask(url(server), "select 1") == 1
@@ -153,8 +159,7 @@ def test_lock_files_that_name_a_living_stranger_do_not_hinder_the_start(
 ) -> None:
     user = use()
     first_line(user)
-    for pid in (*processes.watchers(), *processes.servers(), user.pid):
-        os.kill(pid, signal.SIGKILL)
+    kill_together(processes, user)
     (lock,) = server.sockets.glob(".*.lock")
     with as_account(place, ["sleep", "60"]) as stranger:
         for file in (server.folder / "data" / "postmaster.pid", lock):
@@ -168,12 +173,13 @@ def test_lock_files_that_name_a_living_stranger_do_not_hinder_the_start(
 
 
 def test_users_that_arrive_while_the_server_stops_get_one_that_runs(place: Place, ask: Ask) -> None:
-    for pause in (0.0, 0.01, 0.03, 0.06, 0.1):
-        server = SharedServer(place, Postgres(fsync=False))
-        server.acquire()
-        assert ask(url(server), "select 1") == 1
-        server.release()
-        time.sleep(pause)
+    with ThreadPoolExecutor() as leaving:
+        for pause in (0.0, 0.01, 0.03, 0.06, 0.1):
+            server = SharedServer(place, Postgres(fsync=False))
+            server.acquire()
+            assert ask(url(server), "select 1") == 1
+            leaving.submit(server.release)
+            time.sleep(pause)
 
 
 def test_servers_hold_none_of_the_locks(server: SharedServer, processes: Any) -> None:
@@ -185,7 +191,6 @@ def test_servers_hold_none_of_the_locks(server: SharedServer, processes: Any) ->
 def test_a_server_that_cannot_start_says_why(server: SharedServer, place: Place) -> None:
     server.acquire()
     server.release()
-    server.wait_until_stopped()
     options = server.folder / "data" / "postgresql.auto.conf"
     options.write_text("no_such_option = 1\n")
     broken = SharedServer(place, Postgres(fsync=False))
@@ -194,7 +199,6 @@ def test_a_server_that_cannot_start_says_why(server: SharedServer, place: Place)
             broken.acquire()
     finally:
         broken.release()
-        broken.wait_until_stopped()
         options.write_text("")
 
 
