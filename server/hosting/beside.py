@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.project.manifest import HttpPart
 from server.auth.authentication import CLOSED
+from server.hosting.breaking import Breaking, Broken
 
 Guard = Callable[[ASGIApp], ASGIApp]
 """Puts authentication in front of an app."""
@@ -59,7 +60,6 @@ class Beside:
         self, app: ASGIApp, ours: FastAPI, theirs: Starlette, guard: Guard, http: HttpPart
     ) -> None:
         self._app = app
-        self._theirs = theirs
         self._routes = [route for route in theirs.router.routes if not isinstance(route, Rest)]
         self._everywhere = http.enable_custom_route_auth
         self._first = http.middleware_order == "auth_first"
@@ -67,7 +67,9 @@ class Beside:
         def guarded(inner: ASGIApp) -> ASGIApp:
             return As(guard(inner), ours)
 
-        self._guarded = guarded(As(theirs, theirs))
+        self._guarded = Broken(guarded(As(theirs, theirs)))
+        self._open = Broken(theirs)
+        app = Breaking(app)
         rest: ASGIApp = As(app, ours)
         if not self._first and self._everywhere:
             within: Any = lambda inner: guarded(As(inner, theirs))  # noqa: E731
@@ -84,7 +86,7 @@ class Beside:
         if theirs and self._everywhere:
             scope[CLOSED] = True
         open_ = theirs and not self._everywhere
-        app = self._guarded if self._first and not open_ else self._theirs
+        app = self._guarded if self._first and not open_ else self._open
         await app(scope, receive, send)
 
     def _is_theirs(self, scope: Scope) -> bool:

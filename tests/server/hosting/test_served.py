@@ -392,6 +392,42 @@ async def test_a_change_starts_it_again(settings: Settings, tmp_path: Path) -> N
             await asyncio.sleep(0.2)
 
 
+NAPPING = """
+import asyncio
+
+from langgraph.graph import START, StateGraph
+from typing_extensions import TypedDict
+
+
+class State(TypedDict, total=False):
+    rested: bool
+
+
+async def nap(state: State) -> State:
+    await asyncio.sleep(60)
+    return {"rested": True}
+
+
+graph = StateGraph(State).add_node("nap", nap).add_edge(START, "nap")
+"""
+
+
+@pytest.mark.usefixtures("imports_as_before")
+async def test_an_answer_that_breaks_off_does_so_through_a_projects_middleware(
+    settings: Settings, tmp_path: Path
+) -> None:
+    keys = {"graphs": {"napping": "./agent.py:graph"}, "http": {"app": "./web.py:app"}}
+    hosted = host(prepare(write(tmp_path, keys, agent=NAPPING)))
+    async with httpx.AsyncClient(timeout=30) as client:
+        async with serving(create_app(settings, hosted.open_graphs, hosted=hosted)) as url:
+            body = {"assistant_id": "napping", "input": {}}
+            request = client.build_request("POST", f"{url}/runs/wait", json=body)
+            response = await client.send(request, stream=True)
+            assert response.headers["x-marked"] == "yes"
+        with pytest.raises(httpx.RemoteProtocolError):
+            await response.aread()
+
+
 @asynccontextmanager
 async def hosting(
     folder: Path, settings: Settings, http: Mapping[str, Any], keys: str = ""
