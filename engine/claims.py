@@ -249,10 +249,23 @@ class Claims:
 
     async def hand_over(self, run: Run) -> None:
         """Give the run back unfinished, for any worker to go on with."""
-        args = {"run_id": run.run_id, "epoch": run.epoch}
+        args = {"run_id": run.run_id, "thread_id": run.thread_id, "epoch": run.epoch}
         async with self._pool.connection() as conn, conn.transaction():
+            await conn.execute(self._sql["lock_thread"], args)
             if await fetch_one(conn, self._sql["hand_over"], args):
+                await conn.execute(self._sql["keep"], args)
                 await self._jobs.defer(conn, HINT, thread_id=str(run.thread_id))
+
+    async def keep(self, run: Run) -> None:
+        """Let the thread of a stateless run stay for a minute after it."""
+        async with self._pool.connection() as conn:
+            await conn.execute(self._sql["keep"], {"thread_id": run.thread_id})
+
+    async def is_gone(self, run: Run) -> bool:
+        """Whether its thread has gone with it."""
+        async with self._pool.connection() as conn:
+            args = {"thread_id": run.thread_id}
+            return await fetch_one(conn, self._sql["lock_thread"], args) is None
 
     async def lost(self) -> list[DictRow]:
         """Runs whose lease ran out, and those that were told to stop and whose worker, blocked or
@@ -284,6 +297,7 @@ class Claims:
             done = await fetch_one(conn, self._sql["quarantine" if poison else "requeue"], args)
             if done is None:
                 return
+            await conn.execute(self._sql["keep"], args)
             if poison:
                 await conn.execute(self._sql["fail_thread"], args)
                 await self._follow_failed(conn, Run.of(done), error)

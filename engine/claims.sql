@@ -39,6 +39,12 @@ set status = 'pending', worker = null, lease_until = null, updated_at = now()
 where run_id = %(run_id)s and epoch = %(epoch)s and status = 'running'
 returning run_id;
 
+-- name: keep
+-- Whoever waited for a stateless run was cut off, as a process stopped or died, and comes back for
+-- what it leaves: its thread does not go with it, but a minute later.
+update frontdesk.threads set temporary = false, ttl_minutes = 1, ttl_strategy = 'delete'
+where thread_id = %(thread_id)s and temporary;
+
 -- name: beat
 update frontdesk.runs set lease_until = clock_timestamp() + %(lease)s * interval '1 second'
 where run_id = any(%(runs)s) and worker = %(worker)s and status = 'running'

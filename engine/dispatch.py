@@ -321,7 +321,7 @@ class Dispatcher:
             await self._hand_over(run, writer)
             return None
         self._announce(run, ending, writer)
-        if run.kwargs["temporary"] and following is None:
+        if run.kwargs["temporary"] and following is None and await self._claims.is_gone(run):
             await self._endings.forget(run)
         return following
 

@@ -106,6 +106,11 @@ class Runs:
         self.stopping = Stopping(pool, events, threads, claims)
         self._sql = statements("engine", "runs.sql")
 
+    async def keep(self, run: Run) -> None:
+        """Whoever waits for it comes back later, even for what goes with a stateless run."""
+        if run.kwargs["temporary"]:
+            await self._claims.keep(run)
+
     async def create(self, caller: Caller, thread_id: UUID | None, request: RunRequest) -> Run:
         """Write the run down and see that a worker takes it: this process if it has room.
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -164,6 +165,16 @@ class Watch:
                         return
                     yield ()
                 due = clock() + self._beat
+            now = await self._leave(caller, run)
+            if now is None or now.over:
+                async for last in self._rest(follower, run, now):
+                    yield last
+
+    async def _leave(self, caller: Caller, run: Run) -> Run | None:
+        """This process stops: see that what the run leaves is there for whoever comes back."""
+        with suppress(*AWAY):
+            await self._runs.keep(run)
+        return await self._look(caller, run)
 
     async def _rest(self, follower: Follower, run: Run, now: Run | None) -> Batches:
         """What a run that is over has said; where its end was lost, how it ended.

@@ -6,13 +6,13 @@ being closed; only resumable ones, whose readers count on it, are told so by an 
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import anyio
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from engine.errors import Unauthorized
+from engine.errors import Unauthorized, Unavailable
 from engine.following import Event
 from engine.serialise import dumps
 from engine.watch import Batches
@@ -63,7 +63,10 @@ class CutStream(EventStream):
 
 
 class SlowJson(StreamingResponse):
-    """One JSON document, when it is ready; its status is sent before."""
+    """One JSON document, when it is ready; its status is sent before.
+
+    Breaks off when this process stops first: clients come back to the `Location`.
+    """
 
     media_type = "application/json"
 
@@ -74,6 +77,10 @@ class SlowJson(StreamingResponse):
         on_gone: OnGone | None = None,
     ) -> None:
         super().__init__(_watched(pieces, on_gone), headers=headers)
+
+    async def stream_response(self, send: Send) -> None:
+        with suppress(Unavailable):
+            await super().stream_response(send)
 
 
 def frame(name: str, data: bytes, event_id: str | None = None) -> bytes:

@@ -146,6 +146,21 @@ async def test_a_run_that_kills_three_workers_is_given_up(
     assert b"WorkerLost" in await desk.watch.result(me, thread_id, run.run_id)
 
 
+async def test_the_thread_of_a_stateless_run_whose_worker_died_goes_a_minute_after_it(
+    desk: Engine, me: Caller, worker: Claims, dying: Claims
+) -> None:
+    run = await desk.runs.create(
+        me, None, RunRequest("work", {}, create_thread=True, temporary=True)
+    )
+    await claimed(dying, run.thread_id)
+    await worker.take_over(await worker.lost())
+    again = await claimed(worker, run.thread_id)
+    await worker.finish(again, SUCCESS, more=False)
+    assert not await worker.is_gone(again)
+    thread = await desk.threads.get(me, run.thread_id)
+    assert (thread.ttl_minutes, thread.ttl_strategy) == (1, "delete")
+
+
 async def test_handing_over_is_no_crash_and_tells_the_others(
     desk: Engine, me: Caller, worker: Claims, other: Claims, thread_id: UUID
 ) -> None:

@@ -9,6 +9,10 @@ import pytest
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import NotFoundError, UnprocessableEntityError
 
+from engine.settings import Settings
+from server.app import create_app
+from tests.fakes.serving import sample_graphs, serving
+
 DONE = {"assistant_id": "work", "input": {"mode": "done"}}
 STUCK = {"assistant_id": "work", "input": {"mode": "slow", "secs": 30}}
 
@@ -158,3 +162,27 @@ async def test_a_stateless_run_that_never_began_takes_its_thread_along(
 async def test_an_unknown_graph_makes_no_stateless_run(client: LangGraphClient) -> None:
     with pytest.raises(UnprocessableEntityError, match="Invalid assistant: 'nope'"):
         await client.runs.create(None, "nope", input={})
+
+
+@pytest.mark.parametrize("role", ["all", "api"])
+async def test_whoever_waits_at_a_server_that_stops_comes_back_for_what_the_run_leaves(
+    served_settings: Settings, role: str
+) -> None:
+    first = served_settings.model_copy(update={"role": role})
+    slow = {"assistant_id": "work", "input": {"mode": "slow", "secs": 1.5}}
+    async with httpx.AsyncClient(timeout=30) as raw:
+        async with serving(create_app(first, sample_graphs)) as url:
+            request = raw.build_request("POST", f"{url}/runs/wait", json=slow)
+            response = await raw.send(request, stream=True)
+        with pytest.raises(httpx.RemoteProtocolError):
+            await response.aread()
+        async with serving(create_app(served_settings, sample_graphs)) as url:
+            run = (await raw.get(url + response.headers["content-location"])).json()
+            while (await raw.get(f"{url}/threads/{run['thread_id']}")).json()["status"] == "busy":
+                await asyncio.sleep(0.05)
+            left = await raw.get(url + response.headers["location"])
+            assert left.json()["steps"] == ["prep", "slow", "done"]
+            state = (await raw.get(f"{url}/threads/{run['thread_id']}/state")).json()
+            assert state["values"] == left.json()
+            thread = (await raw.get(f"{url}/threads/{run['thread_id']}?include=ttl")).json()
+            assert thread["ttl"]["ttl_minutes"] == 1
