@@ -60,6 +60,10 @@ class Unavailable(FrontdeskError):
         self.retry_after = retry_after
 
 
+class Stopping(Unavailable):
+    """This process stops; what was followed here goes on elsewhere: come back for it."""
+
+
 class Interrupted(Unavailable):
     """The model's answer broke off after it had begun: what was streamed of it is void."""
 

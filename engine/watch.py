@@ -8,7 +8,7 @@ from uuid import UUID
 
 from engine.caller import Caller
 from engine.claims import Run
-from engine.errors import Invalid, NotFound, Unavailable
+from engine.errors import Invalid, NotFound, Stopping
 from engine.events import Events
 from engine.following import Event, Follower, Position, behind_epoch, parse_position
 from engine.patience import AWAY
@@ -28,7 +28,8 @@ Batches = AsyncIterator[Sequence[Event]]
 class Watch:
     """Follows runs wherever they are executed.
 
-    A stream ends with the run's `end`; without one when the process stops, or when the run is gone.
+    A stream ends with the run's `end`; without one when the run is gone. It raises `Stopping` when
+    this process stops first.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Watch:
         """The events of all runs of a thread, for ever: after `cursor`, or from now on.
 
         Of a thread that the caller does not have, or not yet, nothing is told. Raises `Invalid` at
-        once for a cursor that is none.
+        once for a cursor that is none, and `Stopping` in the end.
         """
         position = await self._position(thread_id, cursor)
         return self._all(caller, thread_id, position)
@@ -98,6 +99,7 @@ class Watch:
                     seen = await self._sees(caller, thread_id, before=seen)
                     until = clock() + self._beat
                 yield events if seen else ()
+            raise Stopping
 
     async def _sees(self, caller: Caller, thread_id: UUID, *, before: bool) -> bool:
         """While nobody can tell, it is as it was before."""
@@ -109,9 +111,9 @@ class Watch:
     async def output(self, caller: Caller, batches: Batches, run: Run) -> AsyncIterator[bytes]:
         """JSON of the run's last values, or of the error it ended with; before it blank lines.
 
-        Raises `Unavailable` when this process stops before the run does.
+        Raises `Stopping`.
         """
-        values, waiting, ended = None, list[Any](), False
+        values, waiting = None, list[Any]()
         async for events in batches:
             if not events:
                 yield b"\n"
@@ -122,10 +124,6 @@ class Watch:
                 elif event.name == "error":
                     yield b'{"__error__":' + event.data + b"}"
                     return
-                ended |= event.name == "end"
-        now = None if ended else await self._look(caller, run)
-        if now and not now.over:
-            raise Unavailable("This process stops: join the run again.")
         if values and waiting:  # parallel ones are told one by one, and not with the last values
             values = dumps({**loads(values), "__interrupt__": waiting})
         yield values or await self.result(caller, run.thread_id, run.run_id)
@@ -165,16 +163,13 @@ class Watch:
                         return
                     yield ()
                 due = clock() + self._beat
-            now = await self._leave(caller, run)
-            if now is None or now.over:
-                async for last in self._rest(follower, run, now):
-                    yield last
-
-    async def _leave(self, caller: Caller, run: Run) -> Run | None:
-        """This process stops: see that what the run leaves is there for whoever comes back."""
-        with suppress(*AWAY):
-            await self._runs.keep(run)
-        return await self._look(caller, run)
+            with suppress(*AWAY):
+                await self._runs.keep(run)
+            now = await self._look(caller, run)
+            if now and not now.over:
+                raise Stopping
+            async for last in self._rest(follower, run, now):
+                yield last
 
     async def _rest(self, follower: Follower, run: Run, now: Run | None) -> Batches:
         """What a run that is over has said; where its end was lost, how it ended.

@@ -17,6 +17,11 @@ log = logging.getLogger(__name__)
 _LAST_BYTES_SECONDS = 2  # for answers that are on their way when everything else has ended
 
 
+def _unexpected(record: logging.LogRecord) -> bool:
+    """Answers are cut on purpose when this process stops."""
+    return "without completing response" not in record.getMessage()
+
+
 class Told:
     """ASGI: of a start that fails for what the user can mend only that is told, without a trace."""
 
@@ -58,7 +63,8 @@ class Listener(uvicorn.Server):
         spare()
 
     async def shutdown(self, sockets: Any = None) -> None:
-        """Whoever is connected still reads to the end of the super-step, and where to go on."""
+        """Whoever is connected still reads to the end of the super-step; then they are cut off."""
+        logging.getLogger("uvicorn.error").addFilter(_unexpected)
         if not self.force_exit and (engine := getattr(self._state, "engine", None)):
             await engine.drain()
         await super().shutdown(sockets)

@@ -15,7 +15,14 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from engine.caller import Caller
-from engine.errors import Forbidden, FrontdeskError, TooLarge, Unauthorized, Unavailable
+from engine.errors import (
+    Forbidden,
+    FrontdeskError,
+    Stopping,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+)
 from engine.ids import parse_uuid
 from engine.patience import AWAY
 from engine.protocol.channels import CHANNELS, Filter, is_channel
@@ -29,7 +36,7 @@ from server.bodies import Json, Object, TheEngine
 from server.errors import refused, status_of
 from server.runs.asking import Asked, Headers, admitted
 from server.runs.body import RunBody
-from server.sse import BEAT, CutStream, EventStream, frame
+from server.sse import BEAT, EventStream, frame
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +140,7 @@ async def events(thread_id: str, request: Request, access: Asks, engine: TheEngi
         caller = await access("threads", "read", {"thread_id": known})
     except Forbidden:  # is told by silence, as clients expect a stream
         return EventStream(_nothing())
-    return CutStream(_frames(engine.streams, caller, known, Filter.of(asked)))
+    return EventStream(_frames(engine.streams, caller, known, Filter.of(asked)))
 
 
 @router.websocket("/stream/events")
@@ -264,6 +271,7 @@ async def _frames(
         if pieces or clock() - spoken >= SILENCE_SECONDS:
             spoken = clock()
             yield pieces or BEAT
+    raise Stopping  # or its thread is gone: clients look again, too
 
 
 async def _nothing() -> AsyncIterator[bytes]:

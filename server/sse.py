@@ -1,7 +1,7 @@
 """Answers that take their time: events, or one JSON document after blank lines.
 
-Something is sent every few seconds, so that proxies and clients keep waiting. A stream ends by
-being closed; only resumable ones, whose readers count on it, are told so by an `end` event.
+Something is sent every few seconds, so that proxies and clients keep waiting. A stream ends in good
+order; only resumable ones, whose readers count on it, are told so by an `end` event.
 """
 
 import asyncio
@@ -12,12 +12,13 @@ import anyio
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from engine.errors import Unauthorized, Unavailable
+from engine.errors import Stopping, Unauthorized
 from engine.following import Event
 from engine.serialise import dumps
 from engine.watch import Batches
 from server.auth.lasting import Lasting
 
+_BEGINNING = b"id: 0-0\r\n\r\n"
 BEAT = b": heartbeat\r\n\r\n"
 _OFTEN_ENOUGH = 0.5  # seconds: with the pause until the next beat less than clients wait for
 
@@ -25,7 +26,28 @@ OnGone = Callable[[], Awaitable[None]]
 """What to do when the reader is gone before the end."""
 
 
-class EventStream(StreamingResponse):
+class Slow(StreamingResponse):
+    """Pieces as they come.
+
+    When this process stops first, the connection is closed without an end: an orderly one would say
+    that all has been told, and clients come back after a cut, here or elsewhere.
+    """
+
+    def __init__(
+        self,
+        pieces: AsyncIterator[bytes],
+        headers: Mapping[str, str] | None = None,
+        on_gone: OnGone | None = None,
+    ) -> None:
+        self.pieces = _watched(pieces, on_gone)
+        super().__init__(self.pieces, headers=headers)
+
+    async def stream_response(self, send: Send) -> None:
+        with suppress(Stopping):
+            await super().stream_response(send)
+
+
+class EventStream(Slow):
     """Server-sent events, with CRLF and in the order event, data, id.
 
     The last one is an `error` when the reader's key or token opens nothing any more.
@@ -40,47 +62,18 @@ class EventStream(StreamingResponse):
         on_gone: OnGone | None = None,
     ) -> None:
         own = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        self._pieces = _watched(pieces, on_gone)
-        super().__init__(self._pieces, headers={**own, **(headers or {})})
+        super().__init__(pieces, {**own, **(headers or {})}, on_gone)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if lasting := scope.get("state", {}).get("lasting"):
-            self.body_iterator = _while(lasting, self._pieces)
+            self.body_iterator = _while(lasting, self.pieces)
         await super().__call__(scope, receive, send)
 
 
-class CutStream(EventStream):
-    """Server-sent events that only break off: an orderly end would say that all has been told.
-
-    The connection is closed without one, so that clients come back, here or elsewhere.
-    """
-
-    async def stream_response(self, send: Send) -> None:
-        headers = self.raw_headers
-        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
-        async for piece in self.body_iterator:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-
-
-class SlowJson(StreamingResponse):
-    """One JSON document, when it is ready; its status is sent before.
-
-    Breaks off when this process stops first: clients come back to the `Location`.
-    """
+class SlowJson(Slow):
+    """One JSON document, when it is ready; its status is sent before."""
 
     media_type = "application/json"
-
-    def __init__(
-        self,
-        pieces: AsyncIterator[bytes],
-        headers: Mapping[str, str] | None = None,
-        on_gone: OnGone | None = None,
-    ) -> None:
-        super().__init__(_watched(pieces, on_gone), headers=headers)
-
-    async def stream_response(self, send: Send) -> None:
-        with suppress(Unavailable):
-            await super().stream_response(send)
 
 
 def frame(name: str, data: bytes, event_id: str | None = None) -> bytes:
@@ -90,17 +83,27 @@ def frame(name: str, data: bytes, event_id: str | None = None) -> bytes:
 
 
 async def frames(batches: Batches, *, resumable: bool) -> AsyncIterator[bytes]:
-    """A run's events on the wire, as many at once as there are; a beat where there are none."""
-    async for events in batches:
-        yield (
-            b"".join(
-                frame(event.name, event.data, event.id if resumable else None)
-                for event in events
-                if resumable or event.name != "end"
+    """A run's events on the wire, as many at once as there are; a beat where there are none.
+
+    A resumable stream that is cut before its first event still says where it begins.
+    """
+    told = False
+    try:
+        async for events in batches:
+            told |= bool(events)
+            yield (
+                b"".join(
+                    frame(event.name, event.data, event.id if resumable else None)
+                    for event in events
+                    if resumable or event.name != "end"
+                )
+                if events
+                else BEAT
             )
-            if events
-            else BEAT
-        )
+    except Stopping:
+        if resumable and not told:
+            yield _BEGINNING
+        raise
 
 
 async def only(batches: Batches, wanted: Callable[[Event], bool]) -> Batches:

@@ -40,7 +40,6 @@ from server.sse import BEAT, EventStream, SlowJson, frame
 router = APIRouter(tags=["A2A"])
 
 _NO_STREAM = "Accept header must include text/event-stream for streaming"
-_STOPS = "This process stops: ask for the task again."
 _STATES = frozenset({"submitted", "working", "input-required", *OVER})
 
 
@@ -200,10 +199,7 @@ async def _finished(call: Call, work: Work) -> AsyncIterator[bytes]:
         async for events in _follow(work):
             if not events:
                 yield b"\n"
-        task = await work.task()
-        if not task.run.over and not task.run.cancel:
-            raise RpcError(INTERNAL_ERROR, _STOPS)
-        told = call.dialect.sent(await work.teller.task(task))
+        told = call.dialect.sent(await work.teller.task(await work.task()))
         yield dumps(result(call.message.id, told))
     except FrontdeskError as error:
         yield dumps(failure(call.message.id, _internal(error)))
@@ -234,10 +230,7 @@ async def _events(call: Call, work: Work) -> AsyncIterator[bytes]:
                 message = dialect.message([dialect.text(answering.text)], place)
                 status = dialect.status("working", _now(), message)
                 yield told(dialect.status_update(place, status, final=False))
-        task = await work.task()
-        if not task.run.over and not task.run.cancel:
-            raise RpcError(INTERNAL_ERROR, _STOPS)
-        last = await work.teller.task(task)
+        last = await work.teller.task(await work.task())
         for artifact in last.get("artifacts", ()):
             yield told(dialect.artifact_update(place, artifact))
         yield told(dialect.status_update(place, last["status"], final=True))

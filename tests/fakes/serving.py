@@ -31,9 +31,9 @@ async def sample_graphs(
 
 
 @asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[str]:
-    """The app's URL while it is served on a free port."""
-    server = Listener(app, port=0)
+async def serving(app: FastAPI, port: int = 0) -> AsyncIterator[str]:
+    """The app's URL while it is served, on a free port."""
+    server = Listener(app, port=port)
     task = asyncio.create_task(server.serve())
     while not server.started:
         if task.done():
