@@ -60,7 +60,7 @@ class Unavailable(FrontdeskError):
         self.retry_after = retry_after
 
 
-class Stopping(Unavailable):
+class Elsewhere(Unavailable):
     """This process stops; what was followed here goes on elsewhere: come back for it."""
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from engine.caller import Caller
 from engine.claims import Run
-from engine.errors import Invalid, NotFound, Stopping
+from engine.errors import Elsewhere, Invalid, NotFound
 from engine.events import Events
 from engine.following import Event, Follower, Position, behind_epoch, parse_position
 from engine.patience import AWAY
@@ -28,7 +28,7 @@ Batches = AsyncIterator[Sequence[Event]]
 class Watch:
     """Follows runs wherever they are executed.
 
-    A stream ends with the run's `end`; without one when the run is gone. It raises `Stopping` when
+    A stream ends with the run's `end`; without one when the run is gone. It raises `Elsewhere` when
     this process stops first.
     """
 
@@ -76,7 +76,7 @@ class Watch:
         """The events of all runs of a thread, for ever: after `cursor`, or from now on.
 
         Of a thread that the caller does not have, or not yet, nothing is told. Raises `Invalid` at
-        once for a cursor that is none, and `Stopping` in the end.
+        once for a cursor that is none, and `Elsewhere` in the end.
         """
         position = await self._position(thread_id, cursor)
         return self._all(caller, thread_id, position)
@@ -99,7 +99,7 @@ class Watch:
                     seen = await self._sees(caller, thread_id, before=seen)
                     until = clock() + self._beat
                 yield events if seen else ()
-            raise Stopping
+            raise Elsewhere
 
     async def _sees(self, caller: Caller, thread_id: UUID, *, before: bool) -> bool:
         """While nobody can tell, it is as it was before."""
@@ -111,7 +111,7 @@ class Watch:
     async def output(self, caller: Caller, batches: Batches, run: Run) -> AsyncIterator[bytes]:
         """JSON of the run's last values, or of the error it ended with; before it blank lines.
 
-        Raises `Stopping`.
+        Raises `Elsewhere`.
         """
         values, waiting = None, list[Any]()
         async for events in batches:
@@ -167,7 +167,7 @@ class Watch:
                 await self._runs.keep(run)
             now = await self._look(caller, run)
             if now and not now.over:
-                raise Stopping
+                raise Elsewhere
             async for last in self._rest(follower, run, now):
                 yield last
 

@@ -16,9 +16,9 @@ from starlette.responses import Response
 
 from engine.caller import Caller
 from engine.errors import (
+    Elsewhere,
     Forbidden,
     FrontdeskError,
-    Stopping,
     TooLarge,
     Unauthorized,
     Unavailable,
@@ -271,7 +271,7 @@ async def _frames(
         if pieces or clock() - spoken >= SILENCE_SECONDS:
             spoken = clock()
             yield pieces or BEAT
-    raise Stopping  # or its thread is gone: clients look again, too
+    raise Elsewhere  # or its thread is gone: clients look again, too
 
 
 async def _nothing() -> AsyncIterator[bytes]:

@@ -12,7 +12,7 @@ import anyio
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from engine.errors import Stopping, Unauthorized
+from engine.errors import Elsewhere, Unauthorized
 from engine.following import Event
 from engine.serialise import dumps
 from engine.watch import Batches
@@ -43,7 +43,7 @@ class Slow(StreamingResponse):
         super().__init__(self.pieces, headers=headers)
 
     async def stream_response(self, send: Send) -> None:
-        with suppress(Stopping):
+        with suppress(Elsewhere):
             await super().stream_response(send)
 
 
@@ -100,7 +100,7 @@ async def frames(batches: Batches, *, resumable: bool) -> AsyncIterator[bytes]:
                 if events
                 else BEAT
             )
-    except Stopping:
+    except Elsewhere:
         if resumable and not told:
             yield _BEGINNING
         raise
