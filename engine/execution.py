@@ -1,6 +1,7 @@
 """Executes one claimed run: what was asked for becomes a call of the graph, its output events."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Collection, Mapping
 from importlib.metadata import version
 from typing import Any, cast
@@ -50,7 +51,7 @@ _TOOLS = {cast("StreamMode", "tools")}  # LangGraph streams it, though its type 
 _LANGGRAPH = version("langgraph")
 _TOLD = frozenset({"langgraph_auth_user_id", "langgraph_request_id"})
 _POINTER = frozenset({"checkpoint_id", "checkpoint_ns", "checkpoint_map"})
-_SECRET = ("key", "token", "secret", "password", "auth")
+_SECRET = re.compile("key|token|secret|password|auth", re.IGNORECASE)
 
 
 class OutOfTime(Exception):
@@ -113,7 +114,7 @@ class Executor:
         partials = Partials() if "messages" in modes and not tuples else None
         shown = _native(modes) | (_TOOLS if events else set())
         left: Json | None = None
-        async for part in self._stream(graph, run, context, control, shown | {"values"}):
+        async for part in await self._stream(graph, run, context, control, shown | {"values"}):
             namespace, mode, data = part if run.kwargs["subgraphs"] else ((), *part)
             if mode == "values" and not namespace:
                 left = data
@@ -149,11 +150,8 @@ class Executor:
         }
         what = None if resumed else given(asked)
         if EVENTS in asked["stream_mode"]:
-            stream = with_events(graph, what, config, run.run_id, **how)
-        else:
-            stream = graph.astream(what, config, **how)
-        async for part in stream:
-            yield part
+            return with_events(graph, what, config, run.run_id, **how)
+        return graph.astream(what, config, **how)
 
     def _heard_by(self, run: Run) -> list[BaseCallbackHandler]:
         """Who hears of the calls of models and tools."""
@@ -227,6 +225,6 @@ def _told(configurable: Mapping[str, Any]) -> list[str]:
             isinstance(value, str | int | float)
             and key not in _POINTER
             and not key.startswith(("__", "langgraph_"))
-            and not any(part in key.casefold() for part in _SECRET)
+            and not _SECRET.search(key)
         )
     ]

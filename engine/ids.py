@@ -1,5 +1,6 @@
 """Ids in the shapes that LangGraph clients know."""
 
+from functools import lru_cache
 from uuid import UUID, uuid5
 
 from langchain_core.utils.uuid import uuid7
@@ -12,6 +13,7 @@ def new_id() -> UUID:
     return uuid7()
 
 
+@lru_cache
 def system_assistant_id(graph_id: str) -> UUID:
     """The assistant that every graph gets, the same everywhere."""
     return uuid5(_SYSTEM, graph_id)

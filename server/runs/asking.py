@@ -53,22 +53,26 @@ async def admitted(
     """The request as the caller may make it. Raises `Forbidden`, `Invalid`, and `BadRequest` for
     an answer on no thread.
     """
-    value = _value(engine, thread_id, body)
+    kwargs = body.kwargs(stateless=thread_id is None)
+    value = _value(engine, thread_id, body, kwargs)
     caller = await access("threads", "create_run", value)
     if thread_id is None and body.command and body.command.resume is not None:
         raise BadRequest("You must provide a thread_id when resuming.")
-    left = value["kwargs"]
-    asks = {name: _TOLD.get(name, name) for name in body.kwargs(stateless=thread_id is None)}
-    kwargs = {name: left[told] for name, told in asks.items() if told in left}
-    own = body.model_copy(update={"metadata": value.get("metadata") or {}})
-    request = own.request(
+    left, metadata = value["kwargs"], value.get("metadata") or {}
+    kwargs |= {name: left[told] for name in kwargs if (told := _TOLD.get(name, name)) in left}
+    request = RunRequest(
+        assistant_id=body.assistant_id,
+        **kwargs,
+        metadata=metadata,
+        checkpoint=body.pointer(),
+        multitask_strategy=body.multitask_strategy,
+        create_thread=thread_id is None or body.if_not_exists == "create",
+        thread_metadata=await _thread_metadata(engine, access, caller, thread_id, body, metadata),
+        assistant_filter=await _assistant_filter(engine, access, body),
+        after_seconds=body.after_seconds,
         request_id=asked.request_id or str(uuid4()),
         idempotency_key=asked.idempotency_key,
         headers=access.headers,
-        thread_metadata=await _thread_metadata(engine, access, caller, thread_id, own),
-        assistant_filter=await _assistant_filter(engine, access, body),
-        stateless=thread_id is None,
-        **kwargs,
     )
     if request.webhook is not None:
         await engine.webhooks.check(request.webhook)
@@ -85,24 +89,27 @@ async def _assistant_filter(engine: Engine, access: Access, body: RunBody) -> Ma
 
 
 async def _thread_metadata(
-    engine: Engine, access: Access, caller: Caller, thread_id: UUID | None, body: RunBody
+    engine: Engine,
+    access: Access,
+    caller: Caller,
+    thread_id: UUID | None,
+    body: RunBody,
+    metadata: Object,
 ) -> Object:
     """Of the thread that the run makes, if it does: whoever may not make one is refused."""
     if thread_id and body.if_not_exists == "reject":
         return {}
     if access.always("threads", "create"):  # saves asking whether there is one
-        return dict(body.metadata)
+        return dict(metadata)
     if thread_id and await engine.threads.exists(caller, thread_id):
         return {}
-    metadata = dict(body.metadata)
-    value: Object = {"thread_id": thread_id, "metadata": metadata, "if_exists": "do_nothing"}
+    value: Object = {"thread_id": thread_id, "metadata": dict(metadata), "if_exists": "do_nothing"}
     await access("threads", "create", value)
     return value.get("metadata") or {}
 
 
-def _value(engine: Engine, thread_id: UUID | None, body: RunBody) -> Object:
+def _value(engine: Engine, thread_id: UUID | None, body: RunBody, kwargs: Object) -> Object:
     """In the shape of `langgraph_sdk.auth.types.RunsCreate`. Raises `Invalid`."""
-    kwargs = body.kwargs(stateless=thread_id is None)
     return {
         "assistant_id": engine.assistants.identify(body.assistant_id),
         "thread_id": thread_id,

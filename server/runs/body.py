@@ -1,6 +1,5 @@
 """The body that asks for a run."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
@@ -8,7 +7,7 @@ from pydantic import Field, field_validator
 from engine.errors import Invalid
 from engine.execution import MODES
 from engine.ids import parse_uuid
-from engine.runs import RunRequest, Strategy
+from engine.runs import Strategy
 from server.bodies import Body, Checkpoint, Object
 
 Nodes = Literal["*"] | list[str]
@@ -93,35 +92,11 @@ class RunBody(Body):
             "feedback_keys": self.feedback_keys,
         }
 
-    def request(
-        self,
-        *,
-        request_id: str,
-        idempotency_key: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        thread_metadata: Object | None = None,
-        assistant_filter: Mapping[str, Any] | None = None,
-        stateless: bool = False,
-        **given: Any,
-    ) -> RunRequest:
-        """The same for the engine; `given` is instead of what `kwargs` has. Raises `Invalid`."""
-        return RunRequest(
-            assistant_id=self.assistant_id,
-            **{**self.kwargs(stateless=stateless), **given},
-            metadata=self.metadata,
-            checkpoint=self._checkpoint(),
-            multitask_strategy=self.multitask_strategy,
-            create_thread=stateless or self.if_not_exists == "create",
-            thread_metadata=thread_metadata or {},
-            assistant_filter=assistant_filter or {},
-            after_seconds=self.after_seconds,
-            request_id=request_id,
-            idempotency_key=idempotency_key,
-            headers=headers or {},
-        )
+    def pointer(self) -> Object | None:
+        """Where to go on from; `checkpoint` may be anywhere in a subgraph, so it says more.
 
-    def _checkpoint(self) -> Object | None:
-        """Where to go on from; `checkpoint` may be anywhere in a subgraph, so it says more."""
+        Raises `Invalid`.
+        """
         if self.checkpoint_id is not None and parse_uuid(self.checkpoint_id) is None:
             raise Invalid("Invalid checkpoint ID")
         if self.checkpoint and (pointer := self.checkpoint.pointer()):

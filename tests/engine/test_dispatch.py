@@ -20,6 +20,7 @@ from engine.caller import Caller
 from engine.claims import Claims, Run
 from engine.database import Pool, open_pool
 from engine.embedded import Servers
+from engine.errors import Elsewhere
 from engine.fence import Fence
 from engine.following import Event
 from engine.runs import RunRequest
@@ -452,10 +453,17 @@ async def test_a_stop_lets_a_run_end_its_super_step(opened: Any, me: Caller) -> 
     async with opened("all", lease_seconds=BACKGROUND_ONLY, drain_seconds=10.0) as first:
         run = await ask(first, me, input={"mode": "slow", "secs": 0.5}, stream_resumable=True)
         await until_running(first, me, run)
-        reading = asyncio.create_task(flat(first.watch.from_start(me, run)))
+        heard: list[Event] = []
+
+        async def read() -> None:
+            async for events in first.watch.from_start(me, run):
+                heard.extend(events)
+
+        reading = asyncio.create_task(read())
         await asyncio.sleep(0.2)
         await first.drain()
-        heard = await asyncio.wait_for(reading, 30)
+        with pytest.raises(Elsewhere):
+            await asyncio.wait_for(reading, 30)
         assert "end" not in {event.name for event in heard}
     async with opened("all") as second:
         seen = await second.runs.get(me, run.thread_id, run.run_id)
