@@ -82,10 +82,11 @@ def frame(name: str, data: bytes, event_id: str | None = None) -> bytes:
     return b"event: " + name.encode() + b"\r\ndata: " + data + b"\r\n" + tail + b"\r\n"
 
 
-async def frames(batches: Batches, *, resumable: bool) -> AsyncIterator[bytes]:
+async def frames(batches: Batches, *, resumable: bool, whole: bool = False) -> AsyncIterator[bytes]:
     """A run's events on the wire, as many at once as there are; a beat where there are none.
 
-    A resumable stream that is cut before its first event still says where it begins.
+    A `whole` stream, from the run's first event on, still says where to go on when it is cut before
+    that one.
     """
     told = False
     try:
@@ -101,7 +102,7 @@ async def frames(batches: Batches, *, resumable: bool) -> AsyncIterator[bytes]:
                 else BEAT
             )
     except Elsewhere:
-        if resumable and not told:
+        if resumable and whole and not told:
             yield _BEGINNING
         raise
 

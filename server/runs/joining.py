@@ -65,7 +65,7 @@ def streamed(
     """The events of a new run."""
     path = f"/runs/{run.run_id}" if stateless else path_of(run)
     return EventStream(
-        frames(engine.watch.from_start(caller, run), resumable=body.stream_resumable),
+        frames(engine.watch.from_start(caller, run), resumable=body.stream_resumable, whole=True),
         _located(path, "stream"),
         canceller(engine, caller, run) if body.on_disconnect == "cancel" else None,
     )
