@@ -373,6 +373,7 @@ async def test_a_broken_graph_is_one_line_with_file_and_line(
     assert "Traceback" not in said
 
 
+@pytest.mark.filterwarnings("ignore:Request failed, attempting reconnect")
 async def test_a_change_starts_it_again(settings: Settings, tmp_path: Path) -> None:
     async with (
         running(tmp_path, settings, "--reload") as process,
