@@ -17,8 +17,10 @@ def reachable_folder() -> Iterator[Path]:
     roomy = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ENOUGH_BYTES
     folder = Path(tempfile.mkdtemp(prefix="frontdesk-", dir=_MEMORY if roomy else None)).resolve()
     folder.chmod(0o755)
-    yield folder
-    for lock in folder.rglob("watch.lock"):  # held for as long as its server runs
-        with lock.open("rb+") as held:
-            fcntl.flock(held, fcntl.LOCK_SH)
-    shutil.rmtree(folder)
+    try:
+        yield folder
+    finally:
+        for lock in folder.rglob("watch.lock"):  # held for as long as its server runs
+            with lock.open("rb+") as held:
+                fcntl.flock(held, fcntl.LOCK_SH)
+        shutil.rmtree(folder)
