@@ -28,6 +28,10 @@ class Event:
     def id(self) -> str:
         return f"{self.position[0]}-{self.position[1]}"
 
+    def follows(self, position: Position) -> bool:
+        """Whether it is the very next one of the same attempt."""
+        return self.position == (position[0], position[1] + 1)
+
 
 def parse_position(text: str) -> Position | None:
     """The position that an event id names, or None when it is not one."""

@@ -10,7 +10,7 @@ from engine.caller import Caller
 from engine.claims import Run
 from engine.errors import Elsewhere, Invalid, NotFound
 from engine.events import Events
-from engine.following import Event, Follower, Position, behind_epoch, parse_position
+from engine.following import START, Event, Follower, Position, behind_epoch, parse_position
 from engine.patience import AWAY
 from engine.runs import Runs
 from engine.serialise import dumps, loads
@@ -113,11 +113,14 @@ class Watch:
 
         Raises `Elsewhere`.
         """
-        values, waiting = None, list[Any]()
+        values, waiting, last = None, list[Any](), START
         async for events in batches:
             if not events:
                 yield b"\n"
             for event in events:
+                if not event.follows(last):  # another attempt's, or something before it was lost
+                    values, waiting = None, []
+                last = event.position
                 if event.name == "values":
                     values = event.data
                     waiting += _interrupts(values)
@@ -194,9 +197,12 @@ class Watch:
 
     async def _has_heard(self, position: Position, run: Run) -> bool:
         """Whether the event at `position` is the run's end."""
-        if position[0] != run.epoch or position[1] >= _AFTER_ALL:
-            return position[0] == run.epoch
-        events, _ = await self._events.read(run.thread_id, (position[0], position[1] - 1))
+        epoch, number = position
+        if epoch != run.epoch or number == 0:
+            return False
+        if number >= _AFTER_ALL:
+            return True
+        events, _ = await self._events.read(run.thread_id, (epoch, number - 1))
         return bool(events) and events[0].position == position and events[0].name == "end"
 
     async def _look(self, caller: Caller, run: Run) -> Run | None:

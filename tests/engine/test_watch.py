@@ -5,8 +5,12 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from typing import cast
 
+import orjson
+import pytest
+
 from engine.caller import Caller
-from engine.following import Event
+from engine.claims import Run
+from engine.following import START, Event
 from engine.runs import RunRequest
 from engine.runtime import Engine
 from engine.watch import Watch
@@ -36,6 +40,44 @@ async def test_a_waiting_run_shows_signs_of_life_while_another_is_at_work(
     await batches.aclose()
     talking.cancel()
     await asyncio.wait({talking})
+
+
+async def done(engine: Engine, me: Caller) -> Run:
+    """A run that has left something, and of which Redis has forgotten everything."""
+    thread = await engine.threads.create(me)
+    asked = RunRequest("work", input={}, stream_resumable=True)
+    run = await engine.runs.create(me, thread.thread_id, asked)
+    async for _ in engine.watch.from_start(me, run):
+        pass
+    await engine.events.forget(run.thread_id)
+    return await engine.runs.get(me, run.thread_id, run.run_id)
+
+
+@pytest.mark.parametrize("taken_over", [False, True])
+async def test_what_a_run_left_is_not_taken_from_what_was_told_before_a_loss(
+    engine: Engine, me: Caller, *, taken_over: bool
+) -> None:
+    run = await done(engine, me)
+    epoch = run.epoch or 0
+    if taken_over:
+        async with engine.pool.connection() as conn:
+            await conn.execute("update frontdesk.runs set epoch = epoch + 1")
+    batches = engine.watch.rejoin(me, run, f"{epoch}-0")
+    async with engine.events.follow(run.thread_id, START):  # who listens, so that it is not dropped
+        async with engine.events.write(run.thread_id, run.run_id, epoch) as writer:
+            writer.put("values", b'{"steps":["stale"]}')
+        pieces = engine.watch.output(me, batches, run)
+        left = orjson.loads(b"".join([piece async for piece in pieces]))
+    assert left == {"steps": ["prep", "done"]}
+
+
+async def test_a_place_before_all_events_is_one_to_go_on_from(
+    engine: Engine, me: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = await done(engine, me)
+    batches = engine.watch.rejoin(me, run, f"{run.epoch}-0")
+    assert [event.name async for events in batches for event in events] == ["end"]
+    assert "Redis is away" not in caplog.text
 
 
 async def test_a_thread_that_becomes_somebody_elses_is_silent(engine: Engine, me: Caller) -> None:
