@@ -70,8 +70,9 @@ class Webhooks:
         target = self.targets.parse(url)
         sent = {
             **body,
-            "run_started_at": started_at,
-            "run_ended_at": ended_at,
+            "updated_at": _spelt(ended_at),
+            "run_started_at": started_at and _spelt(started_at),
+            "run_ended_at": _spelt(ended_at),
             "webhook_sent_at": datetime.now(UTC).isoformat(),
         }
         content = dumps(sent)
@@ -168,6 +169,11 @@ def _sql() -> Mapping[str, str]:
     return statements("engine", "webhooks.sql")
 
 
+def _spelt(moment: str) -> str:
+    """As Python does: JSON of PostgreSQL drops zeros at the end, which some parsers do not read."""
+    return datetime.fromisoformat(moment).isoformat()
+
+
 def _body(run: Run, ending: Ending) -> Json:
     rolled_back = (ending.error or {}).get("error") == "UserRollback"
     body = {
@@ -179,7 +185,6 @@ def _body(run: Run, ending: Ending) -> Json:
         "kwargs": run.seen_kwargs,
         "multitask_strategy": run.multitask_strategy,
         "created_at": run.created_at.isoformat(),
-        "updated_at": run.updated_at.isoformat(),
         "langsmith_session_name": None,
         "values": None if run.kwargs.get("temporary") else ending.state.values,
     }

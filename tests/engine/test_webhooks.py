@@ -25,6 +25,7 @@ from tests.fakes.remote import Remote, Request, open_remote
 from tests.waiting import until
 
 SECRET, FORMER = "shared", "shared before"
+ENDED = "2026-01-02T03:04:05.16+00:00"  # as JSON of PostgreSQL has it
 
 
 @pytest.fixture
@@ -72,7 +73,8 @@ async def test_the_run_and_its_values_are_posted_signed(
     body = json.loads(request.body)
     assert (body["run_id"], body["status"]) == (run_id, "success")
     assert body["values"]["steps"] == ["prep", "done"]
-    assert body["run_started_at"] <= body["run_ended_at"]
+    assert body["created_at"] <= body["run_started_at"] <= body["run_ended_at"]
+    assert body["updated_at"] == body["run_ended_at"] <= body["webhook_sent_at"]
     assert "langgraph_auth_user" not in request.body.decode()
     key, now = request.headers["webhook-id"], request.headers["webhook-timestamp"]
     assert key == request.headers["idempotency-key"] == f"{run_id}:webhook"
@@ -169,8 +171,9 @@ async def test_headers_of_a_project_do_not_double_ours(pool: Pool, receiver: Rem
     theirs = {"host": "elsewhere.example", "content-type": "text/plain", "x-theirs": "1"}
     webhooks = Webhooks(pool, Targets(private=True), headers=theirs)
     url = f"{receiver.url}/do"
-    await webhooks.post(key="k", url=url, body={}, started_at=None, ended_at="")
+    await webhooks.post(key="k", url=url, body={}, started_at=None, ended_at=ENDED)
     [request] = receiver.requests
+    assert json.loads(request.body)["run_ended_at"] == "2026-01-02T03:04:05.160000+00:00"
     assert request.headers["x-theirs"] == "1"
     assert [value for name, value in request.lines if name == "host"] == [url.split("/")[2]]
     assert [value for name, value in request.lines if name == "content-type"] == [
@@ -182,7 +185,7 @@ async def test_nobody_listening_is_worth_another_try(pool: Pool) -> None:
     webhooks = Webhooks(pool, Targets(private=True), seconds=1)
     with pytest.raises(Exception, match="connect") as caught:
         await webhooks.post(
-            key="k", url="http://127.0.0.1:1/", body={}, started_at=None, ended_at=""
+            key="k", url="http://127.0.0.1:1/", body={}, started_at=None, ended_at=ENDED
         )
     assert not isinstance(caught.value, (Permanent, Unavailable))
 
@@ -190,7 +193,7 @@ async def test_nobody_listening_is_worth_another_try(pool: Pool) -> None:
 async def test_what_was_an_address_when_it_was_asked_for_may_be_none_any_more(pool: Pool) -> None:
     with pytest.raises(Permanent, match="loopback IP range"):
         await Webhooks(pool, Targets()).post(
-            key="k", url="http://127.0.0.1/", body={}, started_at=None, ended_at=""
+            key="k", url="http://127.0.0.1/", body={}, started_at=None, ended_at=ENDED
         )
 
 
@@ -216,11 +219,11 @@ async def talking(head: bytes) -> AsyncIterator[str]:
 async def test_an_answer_without_an_end_is_enough(pool: Pool) -> None:
     webhooks = Webhooks(pool, Targets(private=True), seconds=30)
     async with talking(b"HTTP/1.1 200 OK\r\n\r\n") as url, asyncio.timeout(10):
-        await webhooks.post(key="k", url=url, body={}, started_at=None, ended_at="")
+        await webhooks.post(key="k", url=url, body={}, started_at=None, ended_at=ENDED)
 
 
 async def test_whoever_answers_too_slowly_has_not_answered(pool: Pool) -> None:
     webhooks = Webhooks(pool, Targets(private=True), seconds=0.3)
     async with talking(b"HTTP/1.1 200 OK\r\nx: ") as url, asyncio.timeout(10):
         with pytest.raises(TimeoutError):
-            await webhooks.post(key="k", url=url, body={}, started_at=None, ended_at="")
+            await webhooks.post(key="k", url=url, body={}, started_at=None, ended_at=ENDED)
