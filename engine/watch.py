@@ -192,18 +192,19 @@ class Watch:
                     return
             elif not events and left <= 0:
                 break
-        if now and not await self._has_heard(follower.position, now):
-            yield _told(now)
+        if now and (unheard := await self._unheard(follower.position, now)):
+            yield unheard
 
-    async def _has_heard(self, position: Position, run: Run) -> bool:
-        """Whether the event at `position` is the run's end."""
-        epoch, number = position
-        if epoch != run.epoch or number == 0:
-            return False
-        if number >= _AFTER_ALL:
-            return True
-        events, _ = await self._events.read(run.thread_id, (epoch, number - 1))
-        return bool(events) and events[0].position == position and events[0].name == "end"
+    async def _unheard(self, position: Position, run: Run) -> Sequence[Event]:
+        """The end of a run as its row tells it, behind `position`; none if the end is there."""
+        told, (epoch, number) = _told(run), position
+        if epoch != told[0].position[0]:
+            return told
+        if 0 < number < _AFTER_ALL:
+            events, _ = await self._events.read(run.thread_id, (epoch, number - 1))
+            if any(_is_end(event, run) for event in events if event.position == position):
+                return ()
+        return [event for event in told if event.position > position]
 
     async def _look(self, caller: Caller, run: Run) -> Run | None:
         try:
@@ -220,6 +221,10 @@ def _interrupts(values: bytes) -> list[Any]:
         return []
     state = loads(values)
     return list(state.get("__interrupt__", ())) if isinstance(state, dict) else []
+
+
+def _is_end(event: Event, run: Run) -> bool:
+    return event.name == "end" and event.run_id == run.run_id
 
 
 def _told(run: Run) -> list[Event]:

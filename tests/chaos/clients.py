@@ -172,8 +172,9 @@ class Customers:
             try:
                 url = self._rng.choice(self._apis) + path
                 async with self._client.stream("GET", url, headers={"Last-Event-ID": last}) as got:
-                    if got.status_code == 200:
-                        await self._read(message, got)
+                    if got.status_code == 429 or got.status_code >= 500:
+                        raise httpx.ReadError("try again")
+                    await self._read(message, got)
             except httpx.TransportError:
                 await asyncio.sleep(_PAUSE)
                 continue

@@ -42,10 +42,10 @@ async def test_a_waiting_run_shows_signs_of_life_while_another_is_at_work(
     await asyncio.wait({talking})
 
 
-async def done(engine: Engine, me: Caller) -> Run:
-    """A run that has left something, and of which Redis has forgotten everything."""
+async def done(engine: Engine, me: Caller, mode: str = "done") -> Run:
+    """A run that is over, and of which Redis has forgotten everything."""
     thread = await engine.threads.create(me)
-    asked = RunRequest("work", input={}, stream_resumable=True)
+    asked = RunRequest("work", input={"mode": mode}, stream_resumable=True)
     run = await engine.runs.create(me, thread.thread_id, asked)
     async for _ in engine.watch.from_start(me, run):
         pass
@@ -68,7 +68,7 @@ async def test_what_a_run_left_is_not_taken_from_what_was_told_before_a_loss(
             writer.put("values", b'{"steps":["stale"]}')
         pieces = engine.watch.output(me, batches, run)
         left = orjson.loads(b"".join([piece async for piece in pieces]))
-    assert left == {"steps": ["prep", "done"]}
+    assert left["steps"] == ["prep", "done"]
 
 
 async def test_a_place_before_all_events_is_one_to_go_on_from(
@@ -78,6 +78,17 @@ async def test_a_place_before_all_events_is_one_to_go_on_from(
     batches = engine.watch.rejoin(me, run, f"{run.epoch}-0")
     assert [event.name async for events in batches for event in events] == ["end"]
     assert "Redis is away" not in caplog.text
+
+
+async def test_who_is_cut_off_between_the_error_and_the_end_is_told_the_end(
+    engine: Engine, me: Caller
+) -> None:
+    run = await done(engine, me, "boom")
+    told = [event async for events in engine.watch.from_start(me, run) for event in events]
+    assert [event.name for event in told] == ["error", "end"]
+    for seen, left in ((told[0], ["end"]), (told[1], [])):
+        batches = engine.watch.rejoin(me, run, seen.id)
+        assert [event.name async for events in batches for event in events] == left
 
 
 async def test_a_thread_that_becomes_somebody_elses_is_silent(engine: Engine, me: Caller) -> None:
