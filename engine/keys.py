@@ -69,6 +69,7 @@ class ApiKeys:
         self._sql = statements("engine", "keys.sql")
         self._known: Mapping[bytes, ApiKey] = {}
         self._ids: frozenset[str] = frozenset()
+        self._ever_made = False
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
 
@@ -134,6 +135,11 @@ class ApiKeys:
         """Whether there is a valid key at all."""
         return bool(await self._valid())
 
+    async def ever_made(self) -> bool:
+        """Whether there is or was a key: what one shut does not open when the last one ends."""
+        await self._valid()
+        return self._ever_made
+
     async def _valid(self) -> Mapping[bytes, ApiKey]:
         """As they were a moment ago, also while the database is away."""
         if time.monotonic() - self._read_at < self._known_seconds:
@@ -147,6 +153,7 @@ class ApiKeys:
         try:
             async with self._pool.connection() as conn:
                 rows: list[dict[str, Any]] = await fetch_all(conn, self._sql["valid"], {})
+                (ever,) = await fetch_all(conn, self._sql["ever"], {})
         except AWAY as error:
             if self._read_at == float("-inf"):
                 raise  # nobody knows whether there are any
@@ -157,6 +164,7 @@ class ApiKeys:
                 for row in rows
             }
             self._ids = frozenset(str(row["key_id"]) for row in rows)
+            self._ever_made = ever["made"]
         self._read_at = time.monotonic()
 
 

@@ -17,6 +17,9 @@ select digest, key_id, hint, name, tenant, kind, scopes, customer_id, created_at
 from frontdesk.keys
 where revoked_at is null and coalesce(expires_at > now(), true);
 
+-- name: ever
+select exists (select from frontdesk.keys) as made;
+
 -- name: revoke
 update frontdesk.keys set revoked_at = now()
 where key_id = %(key_id)s and revoked_at is null

@@ -16,6 +16,7 @@ async def known(pool: Pool) -> ApiKeys:
 
 async def test_a_key_is_found_by_its_secret_alone(known: ApiKeys, pool: Pool) -> None:
     assert not await known.exist()
+    assert not await known.ever_made()
     made, secret = await known.create("shop back end", tenant="acme", scopes=["runs:write"])
     other, _ = await known.create("widget", tenant="acme", kind="public")
     found = await known.find(secret)
@@ -37,6 +38,7 @@ async def test_a_revoked_or_expired_key_opens_nothing(known: ApiKeys, pool: Pool
     await known.revoke(made.key_id)
     assert await known.find(secret) is None
     assert not await known.exist()
+    assert await known.ever_made()
     for key_id in (made.key_id, new_id()):
         with pytest.raises(NotFound, match="no valid key"):
             await known.revoke(key_id)

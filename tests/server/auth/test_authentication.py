@@ -196,10 +196,14 @@ async def test_development_on_loopback_is_open_and_nothing_else_is(
     for changes in ({"env": "production"}, {"host": "0.0.0.0"}):  # noqa: S104
         with pytest.raises(Unauthorized):
             await _caller(settings.model_copy(update=changes), pool, {})
-    _, secret = await ApiKeys(pool).create("first", tenant="acme")
+    first, secret = await ApiKeys(pool).create("first", tenant="acme")
     with pytest.raises(Unauthorized):
         await _caller(settings, pool, {})
     assert (await _caller(settings, pool, {"x-api-key": secret})).tenant == "acme"
+    await ApiKeys(pool).revoke(first.key_id)
+    for headers in ({}, {"x-api-key": secret}):
+        with pytest.raises(Unauthorized):
+            await _caller(settings, pool, headers)
 
 
 @pytest.mark.parametrize(
