@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Mapping
 
 from psycopg import OperationalError
 from psycopg.rows import DictRow
@@ -22,6 +23,9 @@ class Backlog:
         self._metrics = metrics
         self._sql = statements("engine", "backlog.sql")
         self._known_until = -math.inf
+        self._queue: Mapping[str, float] = {}
+        self._queue_until = -math.inf
+        self._counting = asyncio.Lock()
 
     async def refresh(self) -> None:
         """Bring the gauges up to date. What PostgreSQL does not tell in time becomes NaN."""
@@ -36,6 +40,16 @@ class Backlog:
         row = await self._count()
         for name, gauge in self._metrics.backlog.items():
             gauge.set(row[name] if row else math.nan)
+
+    async def queue(self) -> Mapping[str, float]:
+        """How many runs wait and work, and how long the waiting have waited, in seconds."""
+        async with self._counting:
+            now = asyncio.get_running_loop().time()
+            if now >= self._queue_until:
+                async with self._pool.connection() as conn:
+                    self._queue = await fetch_one(conn, self._sql["queue"], {}) or {}
+                self._queue_until = now + _KNOWN_SECONDS
+        return self._queue
 
     async def _count(self) -> DictRow | None:
         try:

@@ -172,12 +172,6 @@ class Claims:
             rows = await fetch_all(conn, self._sql["load"], {"limit": limit})
         return {row["tenant"]: row["waiting"] for row in rows}
 
-    async def queue(self) -> dict[str, float]:
-        """How many runs wait and work, and how long the waiting have waited, in seconds."""
-        async with self._pool.connection() as conn:
-            row = await fetch_one(conn, self._sql["queue"], {})
-        return dict(row or {})
-
     async def finish(
         self, run: Run, ending: Ending, *, more: bool, erased: bool = False
     ) -> Run | None:

@@ -105,13 +105,3 @@ select tenant, count(*)::int as waiting from (
     select tenant from frontdesk.runs where status = 'pending' and after <= now() limit %(limit)s
 ) due
 group by tenant;
-
--- name: queue
-select count(*) filter (where status = 'pending') as n_pending,
-       count(*) filter (where status = 'running') as n_running,
-       coalesce(max(extract(epoch from now() - after)) filter (where status = 'pending'), 0)::float8
-           as pending_runs_wait_time_max_secs,
-       coalesce(percentile_cont(0.5) within group (order by extract(epoch from now() - after))
-           filter (where status = 'pending'), 0)::float8 as pending_runs_wait_time_med_secs
-from frontdesk.runs
-where status in ('pending', 'running');

@@ -83,7 +83,7 @@ async def metrics(engine: TheEngine, *, format: str = "prometheus") -> Response:
     await engine.backlog.refresh()
     if format != "json":
         return Response(engine.metrics.text(), media_type="text/plain; version=0.0.4")
-    queue = await engine.claims.queue()
+    queue = await engine.backlog.queue()
     return Json({"queue": queue, **engine.metrics.snapshot()})
 
 

@@ -189,14 +189,3 @@ async def test_a_run_that_was_told_to_stop_cannot_succeed(
     assert request.value.action == "interrupt"
     await worker.finish(run, STOPPED, more=True)
     assert (await desk.threads.get(me, thread_id)).status == "interrupted"
-
-
-async def test_the_queue_is_counted(
-    desk: Engine, me: Caller, worker: Claims, thread_id: UUID
-) -> None:
-    for _ in range(3):
-        await ask(desk, me, thread_id)
-    await claimed(worker, thread_id)
-    queue = await worker.queue()
-    assert (queue["n_pending"], queue["n_running"]) == (2, 1)
-    assert queue["pending_runs_wait_time_max_secs"] >= queue["pending_runs_wait_time_med_secs"] > 0

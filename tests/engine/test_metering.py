@@ -108,6 +108,25 @@ async def test_what_waits_is_told_with_its_age(
     assert "\nfrontdesk_jobs_dead 0.0" in text
 
 
+async def test_the_queue_is_counted_once_in_a_while_however_many_ask(
+    settings: Settings, servers: Servers, migrated: Pool, me: Caller
+) -> None:
+    idle = settings.model_copy(update={"role": "api"})
+    async with open_engine(idle, servers, migrated, GRAPHS) as engine:
+        for _ in range(3):
+            thread = (await engine.threads.create(me)).thread_id
+            await engine.runs.create(me, thread, RunRequest("work", input={}))
+        assert await engine.claims.claim_on(thread)
+        queue = await engine.backlog.queue()
+        assert (queue["n_pending"], queue["n_running"]) == (2, 1)
+        waited = (queue[f"pending_runs_wait_time_{kind}_secs"] for kind in ("max", "med"))
+        assert next(waited) >= next(waited) > 0
+        async with AsyncExitStack() as held:
+            for _ in range(engine.pool.max_size):
+                await held.enter_async_context(engine.pool.connection())
+            assert await engine.backlog.queue() == queue
+
+
 async def test_a_crowded_pool_is_told_and_what_nobody_can_count_is_not(metered: Engine) -> None:
     async with AsyncExitStack() as held:
         for _ in range(metered.pool.max_size):
