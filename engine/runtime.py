@@ -168,10 +168,9 @@ async def open_engine(
 
 def _webhooks(settings: Settings, project: Project, pool: Pool) -> Webhooks:
     url = project.webhooks.url
-    host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host  # noqa: S104 - not bound
     targets = Targets(
         private=settings.webhook_private,
-        own=None if url.disable_loopback else f"http://{host}:{settings.port}",
+        own=None if url.disable_loopback else settings.url + project.http.mount_prefix,
         require_https=url.require_https,
         domains=url.allowed_domains or (),
         ports=url.allowed_ports or (),

@@ -246,6 +246,12 @@ class Settings(BaseSettings):
     def production(self) -> bool:
         return self.env == "production"
 
+    @property
+    def url(self) -> str:
+        """Where this machine reaches the server."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
     def check(self) -> None:
         """Raise `ConfigError` naming every variable that production needs and does not have."""
         if self.jwt_issuer and not self.jwt_audience:

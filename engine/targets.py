@@ -24,7 +24,7 @@ _LOOKUPS = 4
 @dataclass(frozen=True)
 class Targets:
     """`private`: also to loopback and private addresses. `own` is the URL that relative ones are
-    joined to; without it they are refused. No list of domains or ports allows all of them; a
+    below; without it they are refused. No list of domains or ports allows all of them; a
     domain may be `*.example.com`.
     """
 
@@ -51,7 +51,7 @@ class Targets:
         if url.startswith("/") and not url.startswith("//"):
             if self.own is None:
                 raise Permanent(_LOOPBACK)
-            return httpx.URL(self.own).join(parsed)
+            return httpx.URL(self.own + url)
         self._check(parsed)
         return parsed
 

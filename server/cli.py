@@ -85,7 +85,7 @@ def serve(
     chosen = served(config, host=host, port=port, role=role)
     if chosen.settings.role == "worker":
         return _run(chosen.work())
-    url = f"http://{chosen.settings.host}:{chosen.settings.port}"
+    url = chosen.settings.url
     log.info("Frontdesk on %s, ready when %s/ok answers; API: %s/docs", url, url, url)
     Listener(chosen.app(), host=chosen.settings.host, port=chosen.settings.port).run()
     return None

@@ -53,6 +53,19 @@ def test_settings_come_from_the_environment_and_from_a_file(
     assert (found.slots, found.port) == (3, 4002)
 
 
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:2024"),
+        ("0.0.0.0", "http://127.0.0.1:2024"),  # noqa: S104 - not bound
+        ("::", "http://[::1]:2024"),
+        ("desk.example", "http://desk.example:2024"),
+    ],
+)
+def test_the_url_is_one_that_can_be_asked(host: str, url: str) -> None:
+    assert settings(host=host).url == url
+
+
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         settings().port = 1  # type: ignore[misc]

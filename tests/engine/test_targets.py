@@ -77,7 +77,9 @@ async def test_a_name_that_nobody_answers_for_is_given_up() -> None:
 async def test_a_relative_url_is_our_own_where_that_is_allowed() -> None:
     targets = Targets(own="http://127.0.0.1:2024")
     assert str(targets.parse("/hook?a=1")) == "http://127.0.0.1:2024/hook?a=1"
-    assert await tried(targets, "/hook") == "127.0.0.1"
+    below = Targets(own="http://127.0.0.1:2024/v1")
+    assert str(below.parse("/hook")) == "http://127.0.0.1:2024/v1/hook"
+    assert await tried(targets, "/hook") == await tried(below, "/hook") == "127.0.0.1"
     with pytest.raises(Permanent, match="loopback"):
         await tried(targets, "http://127.0.0.1:5432/hook")
 

@@ -497,3 +497,44 @@ async def test_everything_may_be_below_a_path_and_open_to_some_origins_only(
             assert (await client.get(path)).status_code == 404, path
         assert (await client.get(f"/api{thread}/runs")).status_code == 404
         assert (await client.get("/api/api/info")).status_code == 404
+
+
+HEARING = """
+import asyncio
+
+from fastapi import FastAPI, Request
+
+app = FastAPI()
+heard = asyncio.Queue()
+
+
+@app.post("/hook")
+async def hook(request: Request):
+    heard.put_nowait(await request.json())
+
+
+@app.get("/heard")
+async def hear():
+    return await heard.get()
+"""
+
+
+@pytest.mark.usefixtures("imports_as_before")
+async def test_a_relative_webhook_is_a_route_of_the_project_below_the_path(
+    settings: Settings, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    keys = {
+        "graphs": {"telling": PROJECT["graphs"]["telling"]},
+        "http": {"app": "./web.py:app", "mount_prefix": "/api"},
+        "webhooks": {"url": {"disable_loopback": False}},
+    }
+    hosted = host(prepare(write(tmp_path, keys, web=HEARING)))
+    there = settings.model_copy(update={"port": unused_tcp_port})
+    app = create_app(there, hosted.open_graphs, hosted=hosted)
+    async with (
+        serving(app, unused_tcp_port) as url,
+        httpx.AsyncClient(base_url=f"{url}/api", timeout=30) as client,
+    ):
+        asked = {"assistant_id": "telling", "input": {}, "webhook": "/hook"}
+        run = (await client.post("/runs", json=asked)).json()
+        assert (await client.get("/heard")).json()["run_id"] == run["run_id"]
