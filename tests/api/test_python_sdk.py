@@ -47,6 +47,7 @@ async def sdk_url(
         database_url=postgres_dsn.replace("/postgres?", "/sdk?"),
         redis_url=_redis_server,
         data=tmp_path_factory.mktemp("sdk"),
+        max_lag_seconds=30.0,
     )
     async with serving(create_app(settings, project_graphs)) as url:
         yield url

@@ -66,6 +66,7 @@ class Told:
             return "cut"
         finally:
             self.cut = None
+            await self.saver.settled(self.thread_id)  # nobody waits for what a cut one saves
 
     async def roll_back(self, *names: str) -> None:
         await self.saver.adelete_for_runs([self.id_of(name) for name in names])

@@ -38,6 +38,7 @@ class Desk:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("FRONTDESK_", "OPENAI_"))}
         clean = {k: v for k, v in clean.items() if k not in {"DATABASE_URL", "REDIS_URL"}}
         self.env = clean | {"FRONTDESK_DATA": str(folder), "PORT": self.url.rsplit(":", 1)[1]}
+        self.env["FRONTDESK_MAX_LAG_SECONDS"] = "30"  # a busy machine must not refuse what is asked
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> float:

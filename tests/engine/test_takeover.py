@@ -31,6 +31,7 @@ def process(
         "REDIS_URL": redis_url,
         "FRONTDESK_LEASE_SECONDS": "1",
         "FRONTDESK_DRAIN_SECONDS": "0.2",
+        "FRONTDESK_MAX_LAG_SECONDS": "30",
         **more,
     }
     child = subprocess.Popen(

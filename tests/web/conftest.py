@@ -53,6 +53,7 @@ async def api(
         redis_url=_redis_server,
         data=tmp_path_factory.mktemp("web"),
         drain_seconds=0.5,
+        max_lag_seconds=30.0,
     )
 
     @asynccontextmanager

@@ -176,6 +176,7 @@ async def settings(
         data=tmp_path_factory.mktemp("hosted"),
         lease_seconds=1.0,
         drain_seconds=0.5,
+        max_lag_seconds=30.0,
     )
 
 
@@ -193,6 +194,7 @@ class Process:
             "DATABASE_URL": settings.database_url or "",
             "REDIS_URL": settings.redis_url or "",
             "FRONTDESK_DATA": str(settings.data),
+            "FRONTDESK_MAX_LAG_SECONDS": "30",
             "PYTHONPATH": str(Path(__file__).parents[3]),
         }
         command = [sys.executable, "-P", "-m", "server", "serve", "--config", str(file)]
@@ -521,7 +523,7 @@ async def hear():
 
 @pytest.mark.usefixtures("imports_as_before")
 async def test_a_relative_webhook_is_a_route_of_the_project_below_the_path(
-    settings: Settings, tmp_path: Path, unused_tcp_port: int
+    settings: Settings, database_url: str, tmp_path: Path, unused_tcp_port: int
 ) -> None:
     keys = {
         "graphs": {"telling": PROJECT["graphs"]["telling"]},
@@ -529,7 +531,8 @@ async def test_a_relative_webhook_is_a_route_of_the_project_below_the_path(
         "webhooks": {"url": {"disable_loopback": False}},
     }
     hosted = host(prepare(write(tmp_path, keys, web=HEARING)))
-    there = settings.model_copy(update={"port": unused_tcp_port})
+    alone = {"port": unused_tcp_port, "database_url": database_url}  # or another delivers it
+    there = settings.model_copy(update=alone)
     app = create_app(there, hosted.open_graphs, hosted=hosted)
     async with (
         serving(app, unused_tcp_port) as url,
