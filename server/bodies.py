@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from fastapi import Depends, Request
 from pydantic import BaseModel, Field, model_validator
@@ -22,13 +22,18 @@ _IDS = frozenset({"assistant_id", "thread_id", "checkpoint_id"})
 
 
 class Body(BaseModel):
-    """A JSON object. Unknown fields are ignored; null means not given, as an empty id does."""
+    """A JSON object. Unknown fields are ignored; null means not given, as an empty id does.
+
+    Of `nullable` fields null says something.
+    """
+
+    nullable: ClassVar[frozenset[str]] = frozenset()
 
     @model_validator(mode="before")
     @classmethod
     def _null_is_absent(cls, data: Any) -> Any:
         if isinstance(data, dict):
-            return {key: value for key, value in data.items() if not _absent(key, value)}
+            return {k: v for k, v in data.items() if k in cls.nullable or not _absent(k, v)}
         return data
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from fastapi import APIRouter, Query
 from langgraph.store.base import NOT_PROVIDED, Item, SearchItem
@@ -29,7 +29,12 @@ class Address(Body):
 
 
 class Put(Address):
-    """An item to keep; `ttl` is minutes, `index` the fields to find it by, or false for none."""
+    """An item to keep; `index` are the fields to find it by, or false for none.
+
+    `ttl` is minutes, or null for ever; without it the project's default counts.
+    """
+
+    nullable: ClassVar = frozenset({"ttl"})
 
     value: Object
     index: Literal[False] | list[str] | None = None
@@ -64,7 +69,7 @@ async def put(body: Put, access: Asks, engine: TheEngine) -> Response:
     asked = {"key": body.key, "value": body.value, "index": body.index}
     value: Object = {"namespace": tuple(body.namespace), **asked}
     store = of_caller(engine.store, await access("store", "put", value))
-    ttl = NOT_PROVIDED if body.ttl is None else body.ttl
+    ttl = body.ttl if "ttl" in body.model_fields_set else NOT_PROVIDED
     with _understood():
         await store.aput(
             _namespace(value), value["key"], value["value"], value.get("index"), ttl=ttl

@@ -287,6 +287,19 @@ async def test_what_nodes_remember_is_in_the_store_that_the_api_serves(
     assert item["value"] == {"said": "hi"}
 
 
+async def test_items_last_as_long_as_the_project_says_unless_their_writer_does(
+    raw: httpx.AsyncClient, settings: Settings
+) -> None:
+    asked: dict[str, Any] = {"default": {}, "for ever": {"ttl": None}, "short": {"ttl": 5}}
+    for key, ttl in asked.items():
+        body = {"namespace": ["lasting"], "key": key, "value": {}, **ttl}
+        assert (await raw.put("/store/items", json=body)).status_code == 204
+    sql = "select key, extract(epoch from ttl) / 60 from checkpoints.memories where key = any(%s)"
+    async with await psycopg.AsyncConnection.connect(settings.database_url or "") as conn:
+        rows = await (await conn.execute(sql, (list(asked),))).fetchall()
+    assert dict(rows) == {"default": 60, "for ever": None, "short": 5}
+
+
 async def test_a_factory_builds_what_the_configuration_says(client: LangGraphClient) -> None:
     thread = await client.threads.create()
     tid = thread["thread_id"]
