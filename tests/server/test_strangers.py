@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import psycopg
 import pytest
 from langgraph_sdk import Auth
 from pydantic import SecretStr
@@ -322,6 +323,15 @@ def _owners() -> Auth:
         return {"owner": ctx.user.identity}
 
     return auth
+
+
+@pytest.fixture(scope="module")
+async def served_settings(served_settings: Settings, postgres_dsn: str) -> Settings:
+    """On a database of its own: where a key was made, nobody comes in without one any more."""
+    async with await psycopg.AsyncConnection.connect(postgres_dsn, autocommit=True) as admin:
+        await admin.execute("create database strangers template frontdesk")
+    url = postgres_dsn.replace("/postgres?", "/strangers?")
+    return served_settings.model_copy(update={"database_url": url})
 
 
 @pytest.fixture(scope="module")
