@@ -156,12 +156,13 @@ class Watch:
                     yield mine
                     if mine[-1].name == "end":
                         return
+                    position = mine[-1].position
                 elif events and clock() < due:  # another run of the thread is at work
                     continue
                 else:
                     now = await self._look(caller, run)
                     if now is None or now.over or now.cancel:
-                        async for last in self._rest(follower, run, now):
+                        async for last in self._rest(follower, position, run, now):
                             yield last
                         return
                     yield ()
@@ -171,13 +172,16 @@ class Watch:
             now = await self._look(caller, run)
             if now and not now.over:
                 raise Elsewhere
-            async for last in self._rest(follower, run, now):
+            async for last in self._rest(follower, position, run, now):
                 yield last
 
-    async def _rest(self, follower: Follower, run: Run, now: Run | None) -> Batches:
+    async def _rest(
+        self, follower: Follower, heard: Position, run: Run, now: Run | None
+    ) -> Batches:
         """What a run that is over has said; where its end was lost, how it ended.
 
-        One that was told to stop and is still at work gets a moment for its last words.
+        `heard`: up to where the reader has heard it. One that was told to stop and is still at work
+        gets a moment for its last words.
         """
         until = asyncio.get_running_loop().time()
         if now and not now.over:
@@ -190,9 +194,10 @@ class Watch:
                 yield mine
                 if mine[-1].name == "end":
                     return
+                heard = mine[-1].position
             elif not events and left <= 0:
                 break
-        if now and (unheard := await self._unheard(follower.position, now)):
+        if now and (unheard := await self._unheard(heard, now)):
             yield unheard
 
     async def _unheard(self, position: Position, run: Run) -> Sequence[Event]:

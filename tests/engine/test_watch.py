@@ -91,6 +91,22 @@ async def test_who_is_cut_off_between_the_error_and_the_end_is_told_the_end(
         assert [event.name async for events in batches for event in events] == left
 
 
+async def test_who_has_heard_the_end_is_not_told_it_again_when_another_run_came_after(
+    engine: Engine, me: Caller
+) -> None:
+    thread = await engine.threads.create(me)
+    asked = RunRequest("work", input={}, stream_resumable=True)
+    runs = [await engine.runs.create(me, thread.thread_id, asked) for _ in range(2)]
+    first, _ = [
+        [event async for events in engine.watch.from_start(me, run) for event in events]
+        for run in runs
+    ]
+    assert first[-1].name == "end"
+    for seen, left in ((first[-2], ["end"]), (first[-1], [])):
+        batches = engine.watch.rejoin(me, runs[0], seen.id)
+        assert [event.name async for events in batches for event in events] == left
+
+
 async def test_a_thread_that_becomes_somebody_elses_is_silent(engine: Engine, me: Caller) -> None:
     watch = Watch(engine.runs, engine.threads, engine.events, beat_seconds=0.2)
     ann = replace(me, identity="ann", trusted=False, alone=True)
