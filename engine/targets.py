@@ -43,15 +43,16 @@ class Targets:
         """The URL, absolute. Raises `Permanent` for one that nothing may be posted to."""
         if self.max_length is not None and len(url) > self.max_length:
             raise Permanent(f"{_BLOCKED}the URL is longer than {self.max_length} characters")
+        relative = url.startswith("/") and not url.startswith("//")
+        if relative and self.own is None:
+            raise Permanent(_LOOPBACK)
         try:
-            parsed = httpx.URL(url)
+            parsed = httpx.URL(f"{self.own}{url}" if relative else url)
             parsed.host  # noqa: B018 - fails for a name that is none
         except (httpx.InvalidURL, UnicodeError) as error:
             raise Permanent(f"Invalid webhook URL: {error}") from error
-        if url.startswith("/") and not url.startswith("//"):
-            if self.own is None:
-                raise Permanent(_LOOPBACK)
-            return httpx.URL(self.own + url)
+        if relative:
+            return parsed
         self._check(parsed)
         return parsed
 

@@ -79,6 +79,8 @@ async def test_a_relative_url_is_our_own_where_that_is_allowed() -> None:
     assert str(targets.parse("/hook?a=1")) == "http://127.0.0.1:2024/hook?a=1"
     below = Targets(own="http://127.0.0.1:2024/v1")
     assert str(below.parse("/hook")) == "http://127.0.0.1:2024/v1/hook"
+    with pytest.raises(Permanent, match="Invalid webhook URL"):
+        below.parse("/" + "x" * 65_520)  # too long only behind our own
     assert await tried(targets, "/hook") == await tried(below, "/hook") == "127.0.0.1"
     with pytest.raises(Permanent, match="loopback"):
         await tried(targets, "http://127.0.0.1:5432/hook")
