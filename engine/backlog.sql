@@ -9,14 +9,15 @@ select
     (select count(*) from procrastinate_jobs
         where queue_name = %(queue)s and status = 'todo')::float8 as jobs_waiting,
     (select count(*) from procrastinate_jobs
-        where queue_name = %(queue)s and status in ('failed', 'aborted'))::float8 as jobs_dead;
-
--- name: queue
-select count(*) filter (where status = 'pending') as n_pending,
-       count(*) filter (where status = 'running') as n_running,
-       coalesce(max(extract(epoch from now() - after)) filter (where status = 'pending'), 0)::float8
-           as pending_runs_wait_time_max_secs,
-       coalesce(percentile_cont(0.5) within group (order by extract(epoch from now() - after))
-           filter (where status = 'pending'), 0)::float8 as pending_runs_wait_time_med_secs
-from frontdesk.runs
-where status in ('pending', 'running');
+        where queue_name = %(queue)s and status in ('failed', 'aborted'))::float8 as jobs_dead,
+    queue.*
+from (
+    select count(*) filter (where status = 'pending') as n_pending,
+           count(*) filter (where status = 'running') as n_running,
+           coalesce(max(extract(epoch from now() - after)) filter (where status = 'pending'), 0)::float8
+               as pending_runs_wait_time_max_secs,
+           coalesce(percentile_cont(0.5) within group (order by extract(epoch from now() - after))
+               filter (where status = 'pending'), 0)::float8 as pending_runs_wait_time_med_secs
+    from frontdesk.runs
+    where status in ('pending', 'running')
+) queue;

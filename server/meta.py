@@ -83,8 +83,7 @@ async def metrics(engine: TheEngine, *, format: str = "prometheus") -> Response:
     await engine.backlog.refresh()
     if format != "json":
         return Response(engine.metrics.text(), media_type="text/plain; version=0.0.4")
-    queue = await engine.backlog.queue()
-    return Json({"queue": queue, **engine.metrics.snapshot()})
+    return Json({"queue": engine.backlog.queue, **engine.metrics.snapshot()})
 
 
 @router.post("/ui/{graph_id}", include_in_schema=False)

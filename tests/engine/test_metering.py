@@ -102,29 +102,13 @@ async def test_what_waits_is_told_with_its_age(
         async with engine.pool.connection() as conn:
             await conn.execute("update frontdesk.runs set after = now() - interval '90 seconds'")
         await engine.backlog.refresh()
-        text = engine.metrics.text().decode()
+        text, queue = engine.metrics.text().decode(), engine.backlog.queue
     assert "\nfrontdesk_runs_waiting 3.0" in text
     assert "\nfrontdesk_runs_oldest_seconds 9" in text
     assert "\nfrontdesk_jobs_dead 0.0" in text
-
-
-async def test_the_queue_is_counted_once_in_a_while_however_many_ask(
-    settings: Settings, servers: Servers, migrated: Pool, me: Caller
-) -> None:
-    idle = settings.model_copy(update={"role": "api"})
-    async with open_engine(idle, servers, migrated, GRAPHS) as engine:
-        for _ in range(3):
-            thread = (await engine.threads.create(me)).thread_id
-            await engine.runs.create(me, thread, RunRequest("work", input={}))
-        assert await engine.claims.claim_on(thread)
-        queue = await engine.backlog.queue()
-        assert (queue["n_pending"], queue["n_running"]) == (2, 1)
-        waited = (queue[f"pending_runs_wait_time_{kind}_secs"] for kind in ("max", "med"))
-        assert next(waited) >= next(waited) > 0
-        async with AsyncExitStack() as held:
-            for _ in range(engine.pool.max_size):
-                await held.enter_async_context(engine.pool.connection())
-            assert await engine.backlog.queue() == queue
+    assert (queue["n_pending"], queue["n_running"]) == (3, 0)
+    for kind in ("max", "med"):
+        assert 90 <= (queue[f"pending_runs_wait_time_{kind}_secs"] or 0) < 100
 
 
 async def test_a_crowded_pool_is_told_and_what_nobody_can_count_is_not(metered: Engine) -> None:
@@ -135,3 +119,4 @@ async def test_a_crowded_pool_is_told_and_what_nobody_can_count_is_not(metered: 
         text = metered.metrics.text().decode()
     assert "\nfrontdesk_pool_free 0.0" in text
     assert "\nfrontdesk_runs_waiting NaN" in text
+    assert set(metered.backlog.queue.values()) == {None}
